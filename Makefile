@@ -1,0 +1,117 @@
+# Everything a person or CI does here. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+OUTPUT ?= black-swan.png
+PYTEST_ARGS ?=
+
+# What is installed, in two sizes: to run the service, and to work on it.
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+
+PINS := pyproject.toml constraints.txt
+PIP := $(PY) -m pip install --quiet --quiet --retries 10 --timeout 60 --no-input --progress-bar off --constraint constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USER := 0
+
+# Becomes the command and ends with make, even if make is killed outright.
+LEASHED := exec $(PY) -I -S cli/leash.py SIGTERM $$PPID
+
+# A virtual environment whose Python is gone, or that was moved here, is as good as none.
+IN_PLACE := [ -x $(PY) ] && head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF '$(CURDIR)/$(VENV)/bin/'
+$(shell $(IN_PLACE) || rm -f $(RUN) $(DEV))
+
+.PHONY: help setup demo up test test-unit check format bench clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(DEV) ## create .venv with everything to run, test and develop
+
+demo: $(RUN) ## start everything, draw the documented example into black-swan.png, stop everything
+	@$(LEASHED) $(PY) -m cli demo --output '$(OUTPUT)'
+
+up: $(RUN) ## run the service in the foreground until Ctrl-C
+	@$(LEASHED) $(PY) -m cli up $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS))
+
+test: $(DEV) ## the whole test-suite: unit, integration, e2e, faults
+	@echo 'make: all tests'
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+test-unit: $(DEV) ## the unit tests only
+	@echo 'make: unit tests'
+	@$(PY) -m pytest tests/unit $(PYTEST_ARGS)
+
+check: $(DEV) ## lint, format, types and import contracts
+	@echo 'make: ruff check'
+	@$(PY) -m ruff check .
+	@echo 'make: ruff format'
+	@$(PY) -m ruff format --check .
+	@echo 'make: mypy'
+	@$(PY) -m mypy
+	@echo 'make: import contracts'
+	@$(VENV)/bin/lint-imports
+
+format: $(DEV) ## format, and mend what ruff can mend
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+bench: $(DEV) ## measure the overhead of the service over the bare pipeline
+	@$(PY) benchmarks/overhead.py
+
+clean: ## remove caches, and the data and logs of local runs
+	@rm -rf .darkroom build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	@rm -rf $(VENV)
+
+$(RUN): $(PINS)
+	@$(call environment)
+	@echo 'make: installing what the service needs into $(VENV) (the first time takes a minute or two)'
+	@$(call install,.[torch])
+	@touch $@
+
+$(DEV): $(PINS)
+	@$(call environment)
+	@echo 'make: installing what running, testing and developing need into $(VENV) (the first time takes a minute or two)'
+	@$(call install,.[torch$(comma)test$(comma)dev])
+	@touch $(RUN) $@
+
+comma := ,
+
+# The first of these that is new enough; PYTHON=... chooses another one.
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+define environment
+if ! { $(IN_PLACE) && $(PY) -c 'import pip' 2>/dev/null; }; then \
+	for python in $(PYTHONS); do \
+		if command -v $$python >/dev/null && $$python -c '$(NEW_ENOUGH)' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo 'make: Python 3.11 or newer is needed; looked for: $(PYTHONS). Name one: make PYTHON=/path/to/python3' >&2; \
+		exit 1; \
+	fi; \
+	echo "make: creating $(VENV) with $$($$found --version)"; \
+	if ! $$found -m venv --clear $(VENV) >$(VENV).log 2>&1; then \
+		cat $(VENV).log >&2; rm -rf $(VENV) $(VENV).log; \
+		echo "make: $$found cannot create virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	rm -f $(VENV).log; \
+fi
+endef
+
+define install
+$(PIP) --editable '$(1)' || { \
+	echo 'make: installing failed (see above); with a network that reaches PyPI the same command goes on from here' >&2; \
+	exit 1; \
+}
+endef

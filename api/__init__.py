@@ -1,0 +1,1 @@
+"""The HTTP process: validates, submits, waits, answers. It knows no torch and never imports the worker."""

@@ -1,0 +1,51 @@
+"""The FastAPI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api import errors
+from api.middleware import JsonBodies, RequestContext
+from api.resources import build
+from api.routes import generations, health, jobs, models
+from shared.errors import DarkroomError
+from shared.logs import configure
+from shared.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application for these settings.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        resources = build(settings)
+        app.state.resources = resources
+        resources.watch.start()
+        yield
+        await resources.close()
+
+    app = FastAPI(title="Darkroom", version="0.1.0", lifespan=lifespan, redoc_url=None)
+    for router in (generations.make_router(settings.api.max_n), jobs.router, models.router, health.router):
+        app.include_router(router)
+    app.add_exception_handler(DarkroomError, errors.on_darkroom_error)
+    app.add_exception_handler(RequestValidationError, errors.on_validation_error)
+    app.add_exception_handler(HTTPException, errors.on_http_error)
+    app.add_exception_handler(Exception, errors.on_bug)
+    # The last one added is the outermost.
+    app.add_middleware(JsonBodies, max_bytes=settings.api.max_body_bytes)
+    app.add_middleware(RequestContext)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """Return the application configured by the environment: the factory that uvicorn calls."""
+    settings = Settings()
+    configure(settings.log)
+    return create_app(settings)

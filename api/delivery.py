@@ -1,0 +1,89 @@
+"""How a job and its result leave the service.
+
+A result is spliced: the stored base64 goes between constant pieces of JSON, never decoded, never encoded
+again.
+"""
+
+import json
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from api.errors import job_error
+from api.store import ApiStore, Place
+from shared.errors import JobNotFinished
+from shared.jobs.record import JobRecord
+from shared.jobs.status import Status
+
+JOBS_PATH: Final = "/v1/images/jobs"
+
+
+def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
+    """Return the public form of a job; ``place`` is given for one that has not ended."""
+    return {
+        "id": record.id,
+        "object": "image.job",
+        "status": record.status.value,
+        "model": record.model,
+        "created_at": record.created_at // 1000,
+        "started_at": _seconds(record.started_at),
+        "finished_at": _seconds(record.finished_at),
+        "expires_at": _seconds(record.expires_at),
+        "progress": record.progress,
+        "queue_position": place.ahead if place else None,
+        "eta_seconds": eta_s(record, place) if place else None,
+        "attempt": record.attempt,
+        "seeds": list(record.params.seeds),
+        "error": record.error,
+    }
+
+
+def eta_s(record: JobRecord, place: Place) -> int | None:
+    """Return the predicted seconds until a job ends; None where no pace was learned or nobody works."""
+    if place.pace_ms is None or place.workers == 0:
+        return None
+    if record.status is Status.RUNNING:
+        units = record.cost * (100 - record.progress) / 100
+    else:
+        units = place.work_ahead / place.workers + record.cost
+    return max(0, round(units * place.pace_ms / 1000))
+
+
+async def describe(store: ApiStore, record: JobRecord) -> dict[str, Any]:
+    """Return the public form of a job with its place in the queue."""
+    return job_object(record, None if record.status.terminal else await store.place(record.id))
+
+
+async def result_response(store: ApiStore, record: JobRecord, headers: dict[str, str]) -> Response:
+    """Return the documented 200 body of a finished job, or raise the way it ended.
+
+    Raises:
+        JobNotFinished: it has not ended.
+        JobFailed: it ended without a picture.
+        ResultExpired: its time to live has passed.
+    """
+    if not record.status.terminal:
+        raise JobNotFinished(job_id=record.id)
+    if record.status is not Status.SUCCEEDED:
+        raise job_error(record.error, record.id)
+    images = await store.images(record.id, record.params.n)
+    return Response(splice(record, images), 200, headers, media_type="application/json")
+
+
+def splice(record: JobRecord, images: list[bytes]) -> bytes:
+    """Return the documented body around the stored base64. The same bytes every time."""
+    created = (record.finished_at or record.created_at) // 1000
+    usage = json.dumps(record.usage, separators=(",", ":")).encode()
+    return b"".join(
+        [
+            b'{"created":%d,"data":[{"b64_json":"' % created,
+            b'"},{"b64_json":"'.join(images),
+            b'"}],"usage":',
+            usage,
+            b"}",
+        ]
+    )
+
+
+def _seconds(instant_ms: int | None) -> int | None:
+    return None if instant_ms is None else instant_ms // 1000

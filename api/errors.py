@@ -1,0 +1,133 @@
+"""Errors on the wire: the one table of HTTP statuses, and the one place that writes an error body."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from shared import errors as e
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+INVALID_REQUEST: Final = "invalid_request_error"
+SERVER_ERROR: Final = "server_error"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How an error looks over HTTP. ``headers`` are sent with it."""
+
+    status: int
+    type: str = INVALID_REQUEST
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_NO_RETRY: Final = {"x-should-retry": "false"}
+
+# Looked up along the class's bases, so a new error has the status of its parent until it gets its own line.
+WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
+    e.DarkroomError: Wire(500, SERVER_ERROR),
+    e.RequestError: Wire(400),
+    e.InvalidField: Wire(422),
+    e.ModelNotFound: Wire(404),
+    e.JobNotFound: Wire(404),
+    e.JobNotFinished: Wire(409, headers=_NO_RETRY),
+    e.ResultExpired: Wire(410),
+    e.BodyTooLarge: Wire(413),
+    e.NotJson: Wire(415),
+    e.IdempotencyMismatch: Wire(422),
+    e.Refused: Wire(503, SERVER_ERROR),
+    e.TooManyJobs: Wire(429, "rate_limit_error"),
+    e.JobFailed: Wire(500, SERVER_ERROR, _NO_RETRY),
+    e.DeadlineExceeded: Wire(504, SERVER_ERROR, _NO_RETRY),
+    e.JobCancelled: Wire(409, headers=_NO_RETRY),
+    e.HeldTooLong: Wire(504, SERVER_ERROR, _NO_RETRY),
+}
+
+# What a job's record says of its end, by code.
+JOB_ERRORS: Final[Mapping[str, type[e.JobFailed]]] = {
+    cls.code: cls for cls in (e.GenerationFailed, e.WorkerLost, e.DeadlineExceeded, e.JobCancelled)
+}
+
+
+def wire(error: type[e.DarkroomError]) -> Wire:
+    """Return how an error of this class looks over HTTP."""
+    return next(WIRE[base] for base in error.__mro__ if base in WIRE)
+
+
+def body(message: str, kind: str, param: str | None, code: str | None) -> dict[str, Any]:
+    """Return an error body with all four members."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def json_response(content: object, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return ``content`` as JSON."""
+    return Response(json.dumps(content), status, headers, media_type="application/json")
+
+
+def error_response(error: e.DarkroomError) -> Response:
+    """Return the response of one of our errors."""
+    shape = wire(type(error))
+    headers = dict(shape.headers)
+    if isinstance(error, e.Refused):
+        headers["retry-after"] = str(min(60, max(1, error.retry_after_s or 1)))
+    if error.job_id:
+        headers["location"] = f"/v1/images/jobs/{error.job_id}"
+    content = body(error.message, shape.type, error.param, error.code)
+    if shape.status == 422:  # noqa: PLR2004 - the contract's: FastAPI's shape too
+        detail = {
+            "loc": ["body", error.param] if error.param else ["body"],
+            "msg": error.message,
+            "type": error.code,
+        }
+        content = {"detail": [detail], **content}
+    return json_response(content, shape.status, headers)
+
+
+def job_error(error: Mapping[str, str] | None, job_id: str) -> e.JobFailed:
+    """Return the exception for the way a job ended."""
+    recorded = error or {}
+    cls = JOB_ERRORS.get(recorded.get("code", ""), e.GenerationFailed)
+    return cls(recorded.get("message"), job_id=job_id)
+
+
+async def on_darkroom_error(_: Request, error: Exception) -> Response:
+    """Answer with one of our errors."""
+    if not isinstance(error, e.DarkroomError):
+        raise error
+    return error_response(error)
+
+
+async def on_validation_error(_: Request, error: Exception) -> Response:
+    """Answer with FastAPI's validation error and, beside it, ours: the official client shows only ours."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    # `input` and `ctx` are left out: they repeat the caller's text, which may be large or not encodable.
+    problems = [{"loc": list(p["loc"]), "msg": p["msg"], "type": p["type"]} for p in error.errors()]
+    where, message = list(problems[0]["loc"]), str(problems[0]["msg"])
+    # JSON that does not parse is located by its character, which names no field.
+    param = next((part for part in reversed(where[1:]) if isinstance(part, str)), None)
+    code = "invalid_json" if problems[0]["type"] == "json_invalid" else "invalid_value"
+    text = f"{param}: {message}" if param else message
+    return json_response({"detail": problems, **body(text, INVALID_REQUEST, param, code)}, 422)
+
+
+async def on_http_error(_: Request, error: Exception) -> Response:
+    """Answer what the router refuses (no such path, no such method) in our shape."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+    kind = INVALID_REQUEST if error.status_code < 500 else SERVER_ERROR  # noqa: PLR2004
+    return json_response(body(str(error.detail), kind, None, code), error.status_code, error.headers)
+
+
+async def on_bug(_: Request, error: Exception) -> Response:
+    """Answer for an error nobody foresaw. The only one that is logged as an error."""
+    log.error("request.crashed", exc_info=error)
+    return json_response(body("An internal error happened.", SERVER_ERROR, None, "internal_error"), 500)

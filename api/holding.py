@@ -1,0 +1,58 @@
+"""Holding a call until its job ends, without ever losing sight of the caller."""
+
+import asyncio
+import time
+from typing import Final
+
+from fastapi import Request
+
+from api.resources import Resources
+from shared.errors import StoreUnavailable
+from shared.jobs.record import JobRecord
+
+# How long a held call outlives the store; the job itself is safe meanwhile.
+STORE_GAP_S: Final = 60.0
+
+
+class CallerGone(Exception):
+    """The client has hung up."""
+
+
+async def hold(request: Request, resources: Resources, job_id: str, timeout_s: float) -> bool:
+    """Wait until a job has ended; False when ``timeout_s`` passed first.
+
+    Raises:
+        CallerGone: the client hung up meanwhile.
+    """
+    waiting = asyncio.ensure_future(resources.watch.ended(job_id, timeout_s))
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        raise CallerGone
+    finally:
+        waiting.cancel()
+        leaving.cancel()
+
+
+async def read_patiently(resources: Resources, job_id: str, owner: str) -> JobRecord:
+    """Read a job, through a store that is away for up to a minute.
+
+    Raises:
+        JobNotFound: there is no such job of this owner.
+        StoreUnavailable: the store stayed away.
+    """
+    give_up_at = time.monotonic() + STORE_GAP_S
+    while True:
+        try:
+            return await resources.store.read(job_id, owner)
+        except StoreUnavailable:
+            if time.monotonic() > give_up_at:
+                raise
+            await asyncio.sleep(0.25)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue

@@ -1,0 +1,109 @@
+"""Which models can be asked for, which can serve a given request, and which one serves this one."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from api.store import ApiStore, Presence
+from shared.catalogue import Catalogue, ModelSpec
+from shared.errors import ModelNotFound, NoWorker, UnsupportedValue
+from shared.params import Params
+from shared.settings import JobSettings
+
+RANDOM: Final = "random"
+# How long the answer to "who is alive" is used again; submit checks the model's workers itself in any case.
+PRESENCE_TTL_S: Final = 1.0
+
+
+class Offer:
+    """The models that this service offers now: those whose weights are here, and those that workers serve."""
+
+    def __init__(
+        self, catalogue: Catalogue, enabled: tuple[str, ...] | None, store: ApiStore, settings: JobSettings
+    ) -> None:
+        self.catalogue = catalogue
+        self._configured = tuple(spec.name for spec in catalogue.local(enabled))
+        self._fixed = enabled is not None
+        self._store = store
+        self._settings = settings
+        self._presence: Presence | None = None
+        self._asked_at = 0.0
+
+    async def specs(self) -> list[ModelSpec]:
+        """Return the offered models, the default first, then by name."""
+        served = set() if self._fixed else set((await self._alive()).last_seen_at)
+        names = served | set(self._configured)
+        offered = [spec for spec in self.catalogue.specs if spec.name in names]
+        return sorted(offered, key=lambda spec: (spec.name != self.catalogue.default, spec.name))
+
+    async def live(self, model: str) -> bool:
+        """Whether a worker that serves ``model`` is alive, or need not be."""
+        if self._settings.queue_without_worker:
+            return True
+        return (await self._alive()).age_s(model) <= self._settings.worker_grace_s
+
+    async def find(self, name: str) -> ModelSpec:
+        """Return the offered model of this name or alias.
+
+        Raises:
+            ModelNotFound: there is none; the message lists the names.
+        """
+        offered = await self.specs()
+        spec = self.catalogue.find(name)
+        if spec is None or spec not in offered:
+            names = ", ".join(each.name for each in offered) or "none"
+            message = f"The model '{name}' does not exist. Available: {names}."
+            raise ModelNotFound(message, param="model")
+        return spec
+
+    async def choose(self, name: str, params: Params) -> ModelSpec:
+        """Return the model that serves a request.
+
+        Args:
+            name: what the caller asked for; empty for the default, ``random`` for any that can.
+            params: the request.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            UnsupportedValue: the model, or every model, cannot do this.
+            NoWorker: models could, but no worker serves one.
+        """
+        if name != RANDOM:
+            spec = await self.find(name or self.catalogue.default)
+            self._require([spec], params, await self.specs())
+            return spec
+        able = self._require(await self.specs(), params, await self.specs())
+        ready = [spec for spec in able if await self.live(spec.name)]
+        if not ready:
+            raise NoWorker(param="model")
+        return secrets.choice(ready)
+
+    def _require(
+        self, candidates: Sequence[ModelSpec], params: Params, offered: Sequence[ModelSpec]
+    ) -> list[ModelSpec]:
+        """Return the candidates that can serve the request; say what to change where none can."""
+        sized = [spec for spec in candidates if spec.supports_size(params.width, params.height)]
+        if not sized:
+            names = (
+                ", ".join(s.name for s in offered if s.supports_size(params.width, params.height)) or "none"
+            )
+            message = f"The size {params.size} is beyond what this model can do. Models that can: {names}."
+            raise UnsupportedValue(message, param="size")
+        seen = [spec for spec in sized if spec.transparent or not params.transparent]
+        if not seen:
+            names = ", ".join(s.name for s in offered if s.transparent) or "none"
+            message = f"This model cannot draw a transparent background. Models that can: {names}."
+            raise UnsupportedValue(message, param="background")
+        able = [spec for spec in seen if spec.negative_prompt or not params.negative_prompt]
+        if not able:
+            names = ", ".join(s.name for s in offered if s.negative_prompt) or "none"
+            message = f"This model does not take a negative prompt. Models that do: {names}."
+            raise UnsupportedValue(message, param="negative_prompt")
+        return able
+
+    async def _alive(self) -> Presence:
+        if self._presence is None or time.monotonic() - self._asked_at > PRESENCE_TTL_S:
+            self._presence = await self._store.presence()
+            self._asked_at = time.monotonic()
+        return self._presence

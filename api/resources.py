@@ -1,0 +1,64 @@
+"""What a running API process holds, built once and handed to routes by type."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import redis.asyncio as aioredis
+from fastapi import Depends, Request
+
+from api.offer import Offer
+from api.ringing import Ringer
+from api.store import ApiStore
+from api.watch import READ_TIMEOUT_S, JobWatch
+from shared.catalogue import Catalogue
+from shared.celery_app import Doorbell
+from shared.redis_clients import async_client
+from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The clients and the catalogue of one process."""
+
+    settings: Settings
+    clients: tuple[aioredis.Redis, ...]
+    store: ApiStore
+    watch: JobWatch
+    ringer: Ringer
+    offer: Offer
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self.watch.close()
+        self.ringer.close()
+        for client in self.clients:
+            await client.aclose()
+
+
+def build(settings: Settings) -> Resources:
+    """Build the resources; nothing is connected yet.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    commands = async_client(settings.redis)
+    blocking = async_client(settings.redis, timeout_s=READ_TIMEOUT_S, retries=0, connections=2)
+    store = ApiStore(commands, settings.jobs, settings.redis.prefix)
+    catalogue = Catalogue.load(settings.models.catalogue)
+    return Resources(
+        settings=settings,
+        clients=(commands, blocking),
+        store=store,
+        watch=JobWatch(blocking, store),
+        ringer=Ringer(Doorbell(settings.redis)),
+        offer=Offer(catalogue, settings.models.enabled, store, settings.jobs),
+    )
+
+
+def resources(request: Request) -> Resources:
+    """Return the process's resources."""
+    found: Resources = request.app.state.resources
+    return found
+
+
+ResourcesDep = Annotated[Resources, Depends(resources)]

@@ -1,0 +1,51 @@
+"""Is the process alive, and can it serve."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, Response
+
+from api.errors import json_response
+from api.resources import ResourcesDep
+from api.schemas import Health, Readiness
+from shared.errors import StoreUnavailable
+
+router = APIRouter(tags=["health"])
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Readiness, "description": "It cannot serve now."}
+}
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Darkroom</title>
+<h1>Darkroom is running</h1>
+<p>The API is at <code>/v1/images/generations</code>; its description at <a href="/docs">/docs</a>.</p>
+<p>The playground is not built yet.</p>
+</html>"""
+
+
+@router.get("/healthz", response_model=Health)
+async def healthz() -> Response:
+    """The process is alive."""
+    return json_response({"status": "ok"}, 200)
+
+
+@router.get("/readyz", response_model=Readiness, responses=_NOT_READY)
+async def readyz(resources: ResourcesDep) -> Response:
+    """Whether Redis answers and a live worker serves the default model."""
+    model = resources.offer.catalogue.default
+    try:
+        age_s = (await resources.store.presence()).age_s(model)
+    except StoreUnavailable:
+        return json_response({"status": "not_ready", "redis": False, "model": model, "worker": False}, 503)
+    worker = age_s <= resources.settings.jobs.lease_s
+    status = "ready" if worker else "not_ready"
+    return json_response(
+        {"status": status, "redis": True, "model": model, "worker": worker}, 200 if worker else 503
+    )
+
+
+@router.get("/", response_class=HTMLResponse, include_in_schema=False)
+async def home() -> HTMLResponse:
+    """Say that it runs and where the API is."""
+    return HTMLResponse(_PAGE)

@@ -1,0 +1,87 @@
+"""``/v1/images/jobs``: follow, fetch, list and cancel jobs. Another owner's job is a 404."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query
+from starlette.responses import Response
+
+from api.delivery import describe, result_response
+from api.errors import json_response
+from api.owner import CallerDep
+from api.prefer import Prefer
+from api.resources import ResourcesDep
+from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
+
+router = APIRouter(prefix="/v1/images/jobs", tags=["jobs"])
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The job's id.")]
+
+
+def _errors(**texts: str) -> dict[int | str, dict[str, Any]]:
+    documented: dict[int | str, dict[str, Any]] = {
+        int(name.removeprefix("e")): {"model": ErrorBody, "description": text} for name, text in texts.items()
+    }
+    return {
+        422: {"model": ValidationErrorBody, "description": "A parameter is not what it may be."},
+        503: {"model": ErrorBody, "description": "The job store cannot be reached."},
+        **documented,
+    }
+
+
+@router.get("", response_model=JobList, responses=_errors(e404="`after` is none of your jobs."))
+async def list_jobs(
+    caller: CallerDep,
+    resources: ResourcesDep,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most jobs to return.")] = 20,
+    after: Annotated[
+        str | None, Query(pattern="^[0-9a-f]{32}$", description="The last id of the page before.")
+    ] = None,
+) -> Response:
+    """Your jobs, newest first."""
+    records, more = await resources.store.page(caller.owner, limit=limit, after=after)
+    jobs = await asyncio.gather(*(describe(resources.store, record) for record in records))
+    return json_response({"object": "list", "data": jobs, "has_more": more}, 200)
+
+
+@router.get("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
+async def read_job(
+    job_id: JobId,
+    caller: CallerDep,
+    resources: ResourcesDep,
+    prefer: Annotated[str | None, Header(description="`wait=N` holds until the status changes.")] = None,
+) -> Response:
+    """One job."""
+    record = await resources.store.read(job_id, caller.owner)
+    preference = Prefer.parse(prefer)
+    headers = {}
+    if preference.wait_s is not None and not record.status.terminal:
+        limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
+        headers["preference-applied"] = f"wait={preference.wait_s}"
+        if limit_s > 0 and await resources.watch.changed(job_id, (record.status, record.attempt), limit_s):
+            record = await resources.store.read(job_id, caller.owner)
+    return json_response(await describe(resources.store, record), 200, headers)
+
+
+@router.get(
+    "/{job_id}/result",
+    response_model=ImagesResponse,
+    responses=_errors(
+        e404="You have no such job.",
+        e409="It has not ended, or was cancelled.",
+        e410="The result has expired.",
+        e500="The job failed.",
+        e504="The job's deadline passed.",
+    ),
+)
+async def read_result(job_id: JobId, caller: CallerDep, resources: ResourcesDep) -> Response:
+    """The documented body, byte for byte the one that the held call gets."""
+    return await result_response(resources.store, await resources.store.read(job_id, caller.owner), {})
+
+
+@router.delete("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
+async def cancel_job(job_id: JobId, caller: CallerDep, resources: ResourcesDep) -> Response:
+    """Cancel a job. A finished one is left as it is."""
+    await resources.store.cancel(job_id, caller.owner)
+    record = await resources.store.read(job_id, caller.owner)
+    return json_response(await describe(resources.store, record), 200)

@@ -1,0 +1,57 @@
+"""``/v1/models``: the models that can be asked for, in OpenAI's shape, and what each can do."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from api.errors import json_response
+from api.resources import Resources, ResourcesDep
+from api.schemas import ErrorBody, ModelList, ModelObject
+from shared.catalogue import ModelSpec
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_STORE_AWAY: dict[int | str, dict[str, Any]] = {
+    503: {"model": ErrorBody, "description": "The job store cannot be reached."}
+}
+
+
+@router.get("", response_model=ModelList, responses=_STORE_AWAY)
+async def list_models(resources: ResourcesDep) -> Response:
+    """The models, the default first."""
+    models = [await _model_object(spec, resources) for spec in await resources.offer.specs()]
+    return json_response({"object": "list", "data": models}, 200)
+
+
+@router.get(
+    "/{name:path}",
+    response_model=ModelObject,
+    responses={404: {"model": ErrorBody, "description": "There is no such model."}, **_STORE_AWAY},
+)
+async def read_model(
+    name: Annotated[str, Path(description="Name or alias.")], resources: ResourcesDep
+) -> Response:
+    """One model."""
+    return json_response(await _model_object(await resources.offer.find(name), resources), 200)
+
+
+async def _model_object(spec: ModelSpec, resources: Resources) -> dict[str, Any]:
+    return {
+        "id": spec.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "darkroom",
+        "title": spec.title,
+        "description": spec.description,
+        "aliases": list(spec.aliases),
+        "licence": spec.licence,
+        "default": spec.name == resources.offer.catalogue.default,
+        "ready": await resources.offer.live(spec.name),
+        "sizes": spec.sizes.model_dump(),
+        "steps": spec.steps.model_dump(),
+        "transparent": spec.transparent,
+        "negative_prompt": spec.negative_prompt,
+        "token_limit": spec.token_limit,
+        "family": spec.family,
+    }

@@ -1,0 +1,258 @@
+"""The API's side of the job store: submit, read, cancel, list. Asynchronous.
+
+Ownership is checked here on every read: a job of another owner does not exist.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio as aioredis
+
+from shared.errors import JobNotFound, ResultExpired, StoreUnavailable
+from shared.jobs import scripts
+from shared.jobs.keys import Keys
+from shared.jobs.record import FIELDS, JobRecord, parse
+from shared.jobs.status import Status
+from shared.redis_clients import UNREACHABLE
+from shared.settings import JobSettings
+
+T = TypeVar("T")
+
+# No call of a request waits longer for Redis than this, whatever its retries add up to.
+PATIENCE_S = 1.8
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job to be made."""
+
+    id: str
+    owner: str
+    lane: str
+    model: str
+    params: str
+    cost: int
+    request_id: str
+    body_digest: str
+    replay_digest: str = ""
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a queued job stands: ``ahead`` is None where it is not queued; ``pace_ms`` is per cost."""
+
+    ahead: int | None
+    work_ahead: int
+    pace_ms: float | None
+    workers: int
+
+
+@dataclass(frozen=True)
+class Presence:
+    """When a model's workers were last heard of, and Redis's clock at that moment (both ms)."""
+
+    last_seen_at: Mapping[str, int]
+    now: int
+
+    def age_s(self, model: str) -> float:
+        """Seconds since a worker that serves ``model`` gave a sign of life; infinite where none ever did."""
+        seen = self.last_seen_at.get(model)
+        return float("inf") if seen is None else max(0.0, (self.now - seen) / 1000)
+
+
+class ApiStore:
+    """The job store as the API uses it."""
+
+    def __init__(self, client: aioredis.Redis, settings: JobSettings, prefix: str) -> None:
+        # redis-py types a reply as everything any protocol and decoding could make of it.
+        self._client: Any = client
+        self._settings = settings
+        self.keys = Keys(prefix)
+        self._registered: dict[str, Callable[..., Awaitable[Any]]] = {}
+
+    async def submit(self, job: Submission) -> tuple[str, bool]:
+        """Make a job, or find the one that this call repeats.
+
+        Returns:
+            The job's id, and whether it was made now.
+
+        Raises:
+            NoWorker: nobody serves the model.
+            QueueFull: too much is queued.
+            TooManyJobs: the owner has too many unfinished jobs.
+            IdempotencyMismatch: the Idempotency-Key was used with another body.
+            StoreUnavailable: Redis is away.
+        """
+        settings = self._settings
+        grace_ms = -1 if settings.queue_without_worker else int(settings.worker_grace_s * 1000)
+        fields = {
+            "owner": job.owner,
+            "lane": job.lane,
+            "model": job.model,
+            "params": job.params,
+            "cost": str(job.cost),
+            "weight": "1",
+            "request_id": job.request_id,
+            "record_ttl_s": str(settings.record_ttl_s),
+            "result_ttl_s": str(settings.result_ttl_s),
+            "max_attempts": str(settings.max_attempts),
+        }
+        job_id, made = await self._run(
+            "submit",
+            job=self.keys.job(job.id),
+            id=job.id,
+            fields=json.dumps(fields),
+            deadline_ms=int(settings.deadline_s * 1000),
+            max_queued=settings.max_queued,
+            max_unfinished=settings.max_unfinished_per_owner,
+            worker_grace_ms=grace_ms,
+            replay_key=self.keys.key("replay", job.owner, job.replay_digest) if job.replay_digest else "",
+            replay_ttl_ms=24 * 3600 * 1000,
+            attach_key=self.keys.key("attach", job.owner, job.body_digest),
+            retry=int(job.retry),
+            body_digest=job.body_digest,
+        )
+        return job_id.decode(), bool(made)
+
+    async def read(self, job_id: str, owner: str) -> JobRecord:
+        """Return a job of this owner.
+
+        Raises:
+            JobNotFound: there is none, or it is somebody else's.
+        """
+        values = await self._reach(lambda: self._client.hmget(self.keys.job(job_id), list(FIELDS)))
+        record = parse(job_id, dict(zip(FIELDS, values, strict=True)))
+        if record is None or record.owner != owner:
+            raise JobNotFound
+        return record
+
+    async def statuses(self, job_ids: list[str]) -> list[tuple[Status, int] | None]:
+        """Return the status and attempt of each job, None where it is gone. One round trip."""
+
+        async def fetch() -> list[Any]:
+            pipe = self._client.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hmget(self.keys.job(job_id), ["status", "attempt"])
+            return list(await pipe.execute())
+
+        rows = await self._reach(fetch)
+        return [(Status(s.decode()), int(a)) if s is not None else None for s, a in rows]
+
+    async def images(self, job_id: str, n: int) -> list[bytes]:
+        """Return the base64 of each image of a job.
+
+        Raises:
+            ResultExpired: its time to live has passed.
+        """
+        fields = [str(index) for index in range(n)]
+        images: list[bytes | None] = await self._reach(lambda: self._client.hmget(self.keys.result(job_id), fields))
+        whole = [image for image in images if image is not None]
+        if len(whole) < n:
+            raise ResultExpired
+        return whole
+
+    async def place(self, job_id: str) -> Place:
+        """Return where a job stands in its queue."""
+        live_ms = int(self._settings.lease_s * 1000)
+        ahead, work, pace, workers = await self._run(
+            "place", job=self.keys.job(job_id), id=job_id, live_ms=live_ms
+        )
+        return Place(None if ahead < 0 else ahead, work, float(pace) if pace else None, workers)
+
+    async def drain_s(self, model: str, cost: int) -> float:
+        """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""
+        live_ms = int(self._settings.lease_s * 1000)
+        queued, backlog, pace, workers = await self._run("load", model=model, live_ms=live_ms)
+        if not pace or not workers:
+            return 1.0
+        mean_cost = backlog / queued if queued else cost
+        return float(float(pace) * mean_cost / workers / 1000)
+
+    async def cancel(self, job_id: str, owner: str) -> Status:
+        """Cancel a job of this owner; a finished one is left as it is.
+
+        Returns:
+            Its status now.
+
+        Raises:
+            JobNotFound: there is none, or it is somebody else's.
+        """
+        (status,) = await self._run("cancel", job=self.keys.job(job_id), id=job_id, owner=owner)
+        return Status(status.decode())
+
+    async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[JobRecord], bool]:
+        """Return an owner's jobs, newest first, and whether there are more.
+
+        Args:
+            owner: whose jobs.
+            limit: most jobs to return.
+            after: the id of the last job of the page before.
+
+        Raises:
+            JobNotFound: ``after`` is not a job of this owner.
+        """
+        history = self.keys.history(owner)
+        start = 0
+        if after is not None:
+            rank = await self._reach(lambda: self._client.zrevrank(history, after))
+            if rank is None:
+                raise JobNotFound(param="after")
+            start = rank + 1
+        records: list[JobRecord] = []
+        while len(records) <= limit:
+            # Ids whose record has expired are passed over, so a page may take more than one round.
+            ids = await self._reach(partial(self._client.zrevrange, history, start, start + limit))
+            if not ids:
+                break
+            start += len(ids)
+            records += await self._read_many([job_id.decode() for job_id in ids])
+        return records[:limit], len(records) > limit
+
+    async def presence(self) -> Presence:
+        """Return when each model's workers were last heard of."""
+
+        async def fetch() -> Presence:
+            models = [name.decode() for name in await self._client.smembers(self.keys.models)]
+            pipe = self._client.pipeline(transaction=False)
+            pipe.time()
+            for model in models:
+                pipe.zrevrange(self.keys.serving(model), 0, 0, withscores=True)
+            (seconds, micros), *newest = await pipe.execute()
+            seen = {m: int(rows[0][1]) for m, rows in zip(models, newest, strict=True) if rows}
+            return Presence(seen, int(seconds) * 1000 + int(micros) // 1000)
+
+        return await self._reach(fetch)
+
+    async def _read_many(self, job_ids: list[str]) -> list[JobRecord]:
+        async def fetch() -> list[Any]:
+            pipe = self._client.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hmget(self.keys.job(job_id), list(FIELDS))
+            return list(await pipe.execute())
+
+        rows = await self._reach(fetch)
+        parsed = (parse(i, dict(zip(FIELDS, row, strict=True))) for i, row in zip(job_ids, rows, strict=True))
+        return [record for record in parsed if record is not None]
+
+    async def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
+        script = scripts.load(name)
+        if name not in self._registered:
+            self._registered[name] = self._client.register_script(script.source)
+        keys, args = script.bind(self.keys.prefix, values)
+        return scripts.checked(await self._reach(lambda: self._registered[name](keys=keys, args=args)))
+
+    async def _reach(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await call()
+        except (*UNREACHABLE, TimeoutError) as error:
+            raise StoreUnavailable(retry_after_s=1) from error
+        except redis.exceptions.OutOfMemoryError as error:
+            message = "The job store has no memory left."
+            raise StoreUnavailable(message, retry_after_s=5) from error

@@ -1,0 +1,159 @@
+"""Waiting for jobs: one blocking read of two streams wakes every held call of this process.
+
+The order is: register, then read the status, then wait. A job that ends before the read is seen by the read;
+one that ends after it is seen by the stream. A sweep every few seconds, and after each reconnect, catches
+what a trimmed or lost stream could hide.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import redis.asyncio as aioredis
+from redis.exceptions import RedisError
+
+from api.store import ApiStore
+from shared.errors import StoreUnavailable
+from shared.jobs.status import Status
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+BLOCK_MS: Final = 2000
+# The blocking read's own socket time-out: longer than the block, or every quiet read would be an error.
+READ_TIMEOUT_S: Final = 5.0
+SWEEP_S: Final = 3.0
+_CHUNK: Final = 1000
+_FROM_THE_START: Final = "0-0"
+
+State = tuple[Status, int]
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """One call that waits for one job: to leave the state ``seen``, or, where that is None, to end."""
+
+    job_id: str
+    seen: State | None
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def concerns(self, state: State | None) -> bool:
+        """Whether a job in ``state`` (None: gone) is what this call waits for."""
+        return state is None or state[0].terminal or (self.seen is not None and state != self.seen)
+
+
+class JobWatch:
+    """Wakes held calls. Start it once a process; it uses one connection, however many calls wait."""
+
+    def __init__(self, client: aioredis.Redis, store: ApiStore) -> None:
+        self._client: Any = client  # see ApiStore
+        self._store = store
+        self._waiting: dict[str, set[Waiter]] = {}
+        self._last: dict[str, str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def start(self) -> None:
+        """Start reading."""
+        self._tasks = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._sweep_forever())]
+
+    async def close(self) -> None:
+        """Stop reading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ended(self, job_id: str, timeout_s: float) -> bool:
+        """Wait until a job has ended; False when ``timeout_s`` passed first."""
+        return await self._wait(job_id, None, timeout_s)
+
+    async def changed(self, job_id: str, seen: State, timeout_s: float) -> bool:
+        """Wait until a job has left the state ``seen``; False when ``timeout_s`` passed first."""
+        return await self._wait(job_id, seen, timeout_s)
+
+    async def _wait(self, job_id: str, seen: State | None, timeout_s: float) -> bool:
+        with self._registered(job_id, seen) as waiter:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    if waiter.concerns(await self._state(waiter)):
+                        return True
+                    await waiter.woken.wait()
+            except TimeoutError:
+                return False
+            return True
+
+    async def _state(self, waiter: Waiter) -> State | None:
+        try:
+            (state,) = await self._store.statuses([waiter.job_id])
+        except StoreUnavailable:
+            # The job is safe where it is; the sweep after the reconnect looks again.
+            return waiter.seen or (Status.QUEUED, 0)
+        return state
+
+    @contextmanager
+    def _registered(self, job_id: str, seen: State | None) -> Iterator[Waiter]:
+        waiter = Waiter(job_id, seen)
+        self._waiting.setdefault(job_id, set()).add(waiter)
+        try:
+            yield waiter
+        finally:
+            waiters = self._waiting[job_id]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiting[job_id]
+
+    async def _read_forever(self) -> None:
+        connected = False
+        while True:
+            try:
+                if not connected:
+                    await self._find_ends()
+                    await self._sweep()
+                    connected = True
+                for stream, entries in (
+                    await self._client.xread(dict(self._last), count=500, block=BLOCK_MS) or []
+                ):
+                    self._take(stream, entries)
+            except (RedisError, OSError, StoreUnavailable) as error:
+                if connected:
+                    log.warning("watch.disconnected", reason=type(error).__name__)
+                connected = False
+                await asyncio.sleep(0.1)
+
+    async def _find_ends(self) -> None:
+        # `$` would mean another instant at each read; a concrete id leaves no gap.
+        for stream in (self._store.keys.done, self._store.keys.moved):
+            if stream not in self._last:
+                newest = await self._client.xrevrange(stream, count=1)
+                self._last[stream] = newest[0][0].decode() if newest else _FROM_THE_START
+
+    def _take(self, stream: bytes, entries: list[tuple[bytes, dict[bytes, Any]]]) -> None:
+        ending = stream.decode() == self._store.keys.done
+        for entry_id, values in entries:
+            self._last[stream.decode()] = entry_id.decode()
+            for waiter in self._waiting.get(values[b"id"].decode(), ()):
+                if ending or waiter.seen is not None:
+                    waiter.woken.set()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self._sweep()
+            except StoreUnavailable:
+                continue
+
+    async def _sweep(self) -> None:
+        job_ids = list(self._waiting)
+        for start in range(0, len(job_ids), _CHUNK):
+            chunk = job_ids[start : start + _CHUNK]
+            for job_id, state in zip(chunk, await self._store.statuses(chunk), strict=True):
+                for waiter in self._waiting.get(job_id, ()):
+                    if waiter.concerns(state):
+                        waiter.woken.set()

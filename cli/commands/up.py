@@ -1,0 +1,104 @@
+"""`darkroom up`: the whole service on this machine, in the foreground."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cli.client import Client, Connection
+from cli.logs import Follower
+from cli.ports import is_free
+from cli.run_folder import RunFolder
+from cli.service import Layout, LocalService, answering, chosen_redis, ready
+from cli.signals import StopRequested, StopSignals
+from cli.terminal import announce, err, read_settings, say, shown
+from shared.errors import ConfigurationError
+
+_WATCH_S: Final = 0.2
+_CURL: Final = """\
+  curl -s {url}/images/generations -H 'Content-Type: application/json' \\
+    -d '{{"prompt": "Black Swan", "size": "1024x1024"}}' \\
+    | python3 -c 'import base64, json, sys; \
+sys.stdout.buffer.write(base64.b64decode(json.load(sys.stdin)["data"][0]["b64_json"]))' > black-swan.png"""
+
+
+def up(
+    port: Annotated[
+        int | None, typer.Option(help="port of the API; default: DARKROOM_API__PORT or 8000")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(help="Redis or Valkey to use; default: DARKROOM_REDIS__URL, or an embedded one"),
+    ] = None,
+    run_folder: Annotated[Path, typer.Option(help="where data and logs are kept")] = Path(".darkroom"),
+) -> None:
+    """Run the service until Ctrl-C."""
+    settings = read_settings()
+    with RunFolder(run_folder) as folder:
+        layout = Layout(
+            folder,
+            host=settings.api.host,
+            port=settings.api.port if port is None else port,
+            workers=workers,
+            redis=chosen_redis(settings, redis_url),
+            drain_s=settings.worker.drain_s,
+        )
+        check_port_is_free(layout)
+        _serve(LocalService(layout, announce))
+
+
+def check_port_is_free(layout: Layout) -> None:
+    """Look before anything is started.
+
+    Raises:
+        ConfigurationError: Another program has the port.
+    """
+    if not is_free(layout.host, layout.port):
+        msg = f"port {layout.port} of {layout.host} is taken; choose another one with --port"
+        raise ConfigurationError(msg)
+
+
+def _serve(service: LocalService) -> None:
+    with StopSignals() as signals:
+        try:
+            _start(service)
+            _print_addresses(service)
+            _keep_running(service)
+        except StopRequested:
+            say("stopping; once more to stop at once")
+        finally:
+            signals.defer()
+            service.stop(signals.hurry)
+    say("stopped")
+
+
+def _start(service: LocalService) -> None:
+    started_at = time.monotonic()
+    say(f"store: {service.start_store()}")
+    service.start_processes()
+    with Client(Connection(service.layout.address)) as client:
+        say("waiting for the API")
+        service.wait_for(answering(client), "the API does not answer")
+        say(f"waiting for {service.layout.workers} worker(s) to load the model")
+        service.wait_for(ready(client), "no worker is ready")
+    say(f"ready after {time.monotonic() - started_at:.1f} s", style="bold green")
+
+
+def _print_addresses(service: LocalService) -> None:
+    address = service.layout.address
+    say(f"\n  playground    {address}/\n  API base URL  {address}/v1")
+    say(f"  logs          {shown(service.layout.folder.path / 'logs')}\n\na picture, to paste:\n")
+    say(_CURL.format(url=f"{address}/v1"))
+    say("\nCtrl-C stops everything.")
+
+
+def _keep_running(service: LocalService) -> None:
+    followers = {child.program.name: Follower(child.program.log) for child in service.children}
+    while True:
+        service.watch()
+        for name, follower in followers.items():
+            for line in follower.warnings():
+                say(f"{name} | {line}", style="yellow", console=err)
+        time.sleep(_WATCH_S)

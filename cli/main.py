@@ -1,0 +1,23 @@
+"""The `darkroom` command."""
+
+import typer
+
+from cli.commands import jobs
+from cli.commands.demo import demo
+from cli.commands.doctor import doctor
+from cli.commands.generate import generate
+from cli.commands.models import models
+from cli.commands.up import up
+from cli.terminal import OneLineErrors
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    help="Darkroom: an OpenAI-compatible image service. `up` runs it, the other commands use it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (up, demo, generate, models, doctor):
+    app.command()(command)
+app.add_typer(jobs.app, name="jobs", help="List, show and cancel your jobs.")

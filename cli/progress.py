@@ -1,0 +1,73 @@
+"""Shows how far a job is: a bar on a terminal, a few plain lines anywhere else."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from cli.client import Json
+from cli.terminal import say
+
+_PLAIN_STEP: Final = 25
+
+
+class JobProgress:
+    """Shows one job while entered."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: tuple[str, int] | None = None
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("asking", total=100)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def show(self, job: Json) -> None:
+        """Show the job as it is now."""
+        percent = 100 if job["status"] == "succeeded" else int(job.get("progress") or 0)
+        if self._console.is_terminal:
+            self._bar.update(self._task, description=describe(job), completed=percent)
+            return
+        news = (job["status"], percent // _PLAIN_STEP)
+        if news != self._said:
+            self._said = news
+            say(f"{describe(job)} ({percent} %)", console=self._console)
+
+
+def describe(job: Json) -> str:
+    """Say in a few words what happens to a job."""
+    if job["status"] == "queued":
+        return f"queued{_place(job)}"
+    if job["status"] == "running":
+        return f"drawing with {job['model']}"
+    return str(job["status"])
+
+
+def _place(job: Json) -> str:
+    before, eta_s = job.get("queue_position"), job.get("eta_seconds")
+    place = f", {before} before it" if before else ""
+    return f"{place}, about {eta_s:.0f} s" if eta_s else place

@@ -1,0 +1,177 @@
+"""The whole service on this machine: embedded Valkey, one API process, some workers.
+
+It knows the command lines of the parts and how to tell that they are ready; it imports none of them.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from cli.client import Client, ServiceRefused, ServiceUnreachable
+from cli.logs import start_afresh, tail
+from cli.ports import reachable_host
+from cli.processes import Child, Program
+from cli.run_folder import RunFolder
+from cli.servers import OLDEST_VERSION, public_address, running_version, version_text
+from cli.signals import never
+from cli.supervisor import STOP_GRACE_S, Supervisor
+from cli.valkey import EmbeddedServer
+from shared.errors import ConfigurationError
+from shared.settings import REPO_ROOT, RedisSettings, Settings
+
+READY_TIMEOUT_S: Final = 180.0
+MOST_DRAIN_S: Final = STOP_GRACE_S / 2  # a worker must have handed its jobs back before it is killed
+_PROBE_S: Final = 0.05
+_API: Final = (sys.executable, "-m", "api")
+_WORKER: Final = (sys.executable, "-m", "celery", "-A", "worker.main", "worker")
+
+
+class StartFailed(ConfigurationError):
+    """The service did not start."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which parts there are, and where.
+
+    Attributes:
+        workers: How many worker processes.
+        redis: The server to use; None starts an embedded one.
+        drain_s: How long a worker that stops may go on with its jobs; shortened to fit the time it has.
+    """
+
+    folder: RunFolder
+    host: str
+    port: int
+    workers: int = 1
+    redis: RedisSettings | None = None
+    drain_s: float = MOST_DRAIN_S
+
+    @property
+    def address(self) -> str:
+        """Where the HTTP service is."""
+        return f"http://{reachable_host(self.host)}:{self.port}"
+
+
+class LocalService:
+    """Starts the parts of the service, keeps them running and stops them.
+
+    Args:
+        layout: What to start.
+        say: Called with a line for the user when a part died or was started again, and with its log.
+    """
+
+    def __init__(self, layout: Layout, say: Callable[[str, Path], None]) -> None:
+        self.layout = layout
+        self.children: list[Child] = []
+        self._supervisor = Supervisor(say)
+        self._redis = layout.redis or RedisSettings()
+
+    def start_store(self) -> str:
+        """Start the embedded server, or look whether the given one will do; return its name for people.
+
+        Raises:
+            ConfigurationError: There is none, or it is too old.
+            StoreUnavailable: The given one does not answer.
+        """
+        if self.layout.redis is not None:
+            return _given_server(self.layout.redis)
+        server = EmbeddedServer(self.layout.folder.data)
+        start_afresh(server.log)
+        server.start()
+        self._redis = RedisSettings(url=SecretStr(server.url))
+        self._watch(server.child)
+        return server.binary.label
+
+    def start_processes(self) -> None:
+        """Start the API and the workers; they are not ready yet."""
+        names = [f"worker-{i}" for i in range(1, self.layout.workers + 1)]
+        programs = [self._program("api", _API), *(self._program(name, _WORKER) for name in names)]
+        for program in programs:
+            start_afresh(program.log)
+        self._watch(*map(Child, programs))
+
+    def wait_for(self, condition: Callable[[], bool], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until the service is as it should be.
+
+        Raises:
+            StartFailed: A part ended, or it took too long; the message has the ends of the logs.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            dead = self._supervisor.dead()
+            if dead is not None:
+                raise StartFailed(_ended(dead))
+            if time.monotonic() > deadline:
+                raise StartFailed(self._too_slow(what, timeout_s))
+            time.sleep(_PROBE_S)
+
+    def watch(self) -> None:
+        """Start again what has died; to be called again and again."""
+        self._supervisor.watch()
+
+    def stop(self, hurry: Callable[[], bool] = never) -> None:
+        """Stop the API and the workers, then the embedded server."""
+        self._supervisor.stop(hurry)
+
+    def _watch(self, *children: Child) -> None:
+        self.children += children
+        self._supervisor.start(*children)
+
+    def _program(self, name: str, command: tuple[str, ...]) -> Program:
+        environment = {
+            "DARKROOM_REDIS__URL": self._redis.url.get_secret_value(),
+            "DARKROOM_REDIS__BROKER_URL": self._redis.broker(),
+            "DARKROOM_API__HOST": self.layout.host,
+            "DARKROOM_API__PORT": str(self.layout.port),
+            "DARKROOM_WORKER__DRAIN_S": str(min(self.layout.drain_s, MOST_DRAIN_S)),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return Program(name, command, self.layout.folder.log(name), REPO_ROOT, environment)
+
+    def _too_slow(self, what: str, timeout_s: float) -> str:
+        ends = "\n".join(f"{child.program.log} ends:\n{tail(child.program.log)}" for child in self.children)
+        return f"{what} after {timeout_s:g} s\n{ends}"
+
+
+def chosen_redis(settings: Settings, url: str | None = None) -> RedisSettings | None:
+    """Return the server to use; None for an embedded one."""
+    if url is not None:
+        return settings.redis.model_copy(update={"url": SecretStr(url)})
+    return settings.redis if "url" in settings.redis.model_fields_set else None
+
+
+def answering(client: Client) -> Callable[[], bool]:
+    """Return the condition that the API process answers."""
+    return client.alive
+
+
+def ready(client: Client) -> Callable[[], bool]:
+    """Return the condition that the service can serve, workers and all."""
+
+    def condition() -> bool:
+        try:
+            return client.readiness()[0]
+        except (ServiceRefused, ServiceUnreachable):
+            return False
+
+    return condition
+
+
+def _given_server(redis: RedisSettings) -> str:
+    version = running_version(redis)
+    name = f"{public_address(redis)} (version {version_text(version)})"
+    if version < OLDEST_VERSION:
+        msg = f"{name} is too old: Redis or Valkey {version_text(OLDEST_VERSION)} or newer is needed"
+        raise ConfigurationError(msg)
+    return name
+
+
+def _ended(child: Child) -> str:
+    name, log = child.program.name, child.program.log
+    return f"{name} {child.end_in_words()} while the service was starting; {log} ends:\n{tail(log)}"

@@ -1,0 +1,19 @@
+"""The model catalogue: which models there are, where their weights lie, and how each is asked.
+
+Knows nothing of torch or diffusers and never downloads anything, so the API can read it too.
+"""
+
+from shared.catalogue.catalogue import Catalogue
+from shared.catalogue.sizes import Sizes
+from shared.catalogue.spec import ComponentFile, Guidance, ModelSpec, SchedulerChoice, Steps, Templates
+
+__all__ = [
+    "Catalogue",
+    "ComponentFile",
+    "Guidance",
+    "ModelSpec",
+    "SchedulerChoice",
+    "Sizes",
+    "Steps",
+    "Templates",
+]

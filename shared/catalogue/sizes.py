@@ -1,0 +1,81 @@
+"""Which size is asked, drawn and delivered.
+
+Three sizes: the *asked* one, the *generated* one the denoiser works at, and the *picture* the generated
+pixels are resampled to. The picture is the asked size, except where that is more elongated than the model
+draws well: then it fills the asked size along the short side and its background is continued along the
+long one.
+"""
+
+from itertools import product
+from math import ceil, floor, log, sqrt
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Sizes(BaseModel):
+    """The sizes a model draws, in pixels; areas in square pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    native_width: int = Field(ge=8)
+    native_height: int = Field(ge=8)
+    multiple: int = Field(8, ge=1)
+    min_area_px: int = Field(ge=64)
+    max_area_px: int = Field(ge=64)
+    max_generated_aspect: float = Field(4.0, ge=1)
+    max_side_px: int = Field(4096, ge=64)
+    max_aspect: float = Field(4.0, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.native_width % self.multiple or self.native_height % self.multiple:
+            msg = f"the native size is not a multiple of {self.multiple}"
+            raise ValueError(msg)
+        if not self.min_area_px <= self.native_area_px <= self.max_area_px:
+            msg = "the native area is not between min_area_px and max_area_px"
+            raise ValueError(msg)
+        if self._elongation(self.native_width, self.native_height) > self.max_generated_aspect:
+            msg = "the native size is more elongated than max_generated_aspect"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def native_area_px(self) -> int:
+        """The area the model was made for."""
+        return self.native_width * self.native_height
+
+    def supports(self, width: int, height: int) -> bool:
+        """Whether an image of this size may be asked for."""
+        within = max(width, height) <= self.max_side_px
+        return within and self._elongation(width, height) <= self.max_aspect
+
+    def picture(self, width: int, height: int) -> tuple[int, int]:
+        """Return the part of the asked size that the model draws: all of it, unless it is too elongated."""
+        longest = floor(min(width, height) * self.max_generated_aspect)
+        return min(width, longest), min(height, longest)
+
+    def generated(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size to denoise at for an asked size; both sides are multiples of ``multiple``."""
+        width, height = self.picture(width, height)
+        if self.min_area_px <= width * height <= self.max_area_px:
+            return self._up(width), self._up(height)
+        return self._nearest(width / height)
+
+    def _up(self, side: int) -> int:
+        return ceil(side / self.multiple) * self.multiple
+
+    def _nearest(self, aspect: float) -> tuple[int, int]:
+        """Return the size of about the native area whose aspect is nearest to the given one."""
+        candidates = product(
+            self._around(sqrt(self.native_area_px * aspect)), self._around(sqrt(self.native_area_px / aspect))
+        )
+        return min(candidates, key=lambda size: abs(log(size[0] / size[1] / aspect)))
+
+    def _around(self, side: float) -> tuple[int, int]:
+        below = max(1, floor(side / self.multiple))
+        return below * self.multiple, (below + 1) * self.multiple
+
+    @staticmethod
+    def _elongation(width: int, height: int) -> float:
+        return max(width, height) / min(width, height)

@@ -1,0 +1,139 @@
+"""One entry of the catalogue."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from shared.catalogue.sizes import Sizes
+from shared.params import Quality, Style
+
+PLACEHOLDER = "{prompt}"
+RESERVED_NAMES = frozenset({"random"})
+"""Names that a request's ``model`` field uses for something else."""
+
+Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
+
+
+def _one_placeholder(template: str) -> str:
+    if template.count(PLACEHOLDER) != 1:
+        msg = f"a template contains {PLACEHOLDER} exactly once"
+        raise ValueError(msg)
+    return template
+
+
+Template = Annotated[str, AfterValidator(_one_placeholder)]
+
+
+class Entry(BaseModel):
+    """A frozen table of the catalogue; an unknown name in it is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Steps(Entry):
+    """Denoising steps per quality."""
+
+    low: int = Field(ge=1, le=200)
+    medium: int = Field(ge=1, le=200)
+    high: int = Field(ge=1, le=200)
+
+
+class Guidance(Entry):
+    """Strength of classifier-free guidance per style."""
+
+    vivid: float = Field(ge=0, le=30)
+    natural: float = Field(ge=0, le=30)
+
+
+class Templates(Entry):
+    """What is said around the caller's words; ``transparent`` is applied first, then the style."""
+
+    vivid: Template = PLACEHOLDER
+    natural: Template = PLACEHOLDER
+    transparent: Template = PLACEHOLDER
+
+
+class ComponentFile(Entry):
+    """Weights of one component of the pipeline that come from another place than the rest."""
+
+    weights: str = Field(min_length=1)
+    file: str = Field(pattern=r"^[^/].*\.safetensors$")
+    revision: str | None = None
+
+
+class SchedulerChoice(Entry):
+    """Another scheduler than the one beside the weights."""
+
+    name: str = Field(pattern=r"^[A-Za-z]\w*Scheduler$")
+    settings: dict[str, bool | int | float | str] = {}
+
+
+class ModelSpec(Entry):
+    """A model: where its weights are, what it can do and how it is asked."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    aliases: tuple[Alias, ...] = ()
+
+    weights: str = Field(min_length=1)
+    revision: str | None = None
+    variant: str | None = None
+    family: str = Field(pattern=r"^[A-Za-z]\w*Pipeline$")
+    components: dict[str, ComponentFile] = {}
+    scheduler: SchedulerChoice | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
+    memory_gib: float = Field(gt=0)
+
+    licence: str = Field(min_length=1)
+    licence_url: str = Field(pattern=r"^https://")
+
+    sizes: Sizes
+    steps: Steps
+    guidance: Guidance
+    guidance_argument: Literal["guidance_scale", "true_cfg_scale"] = "guidance_scale"
+    prompt_templates: Templates = Templates()
+    arguments: dict[str, bool | int | float | str] = {}
+    transparent: bool = False
+    negative_prompt: bool = False
+    tokenizer: str = "tokenizer"
+    token_limit: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _no_reserved_name(self) -> Self:
+        taken = RESERVED_NAMES.intersection({self.name, *self.aliases})
+        if taken:
+            msg = f"the name {min(taken)!r} is reserved"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def memory_bytes(self) -> int:
+        """Device memory needed to run the model."""
+        return int(self.memory_gib * 2**30)
+
+    def render_prompt(self, prompt: str, style: Style, *, transparent: bool) -> str:
+        """Return the prompt the model is conditioned on: the caller's words within the templates."""
+        if transparent:
+            prompt = self.prompt_templates.transparent.replace(PLACEHOLDER, prompt)
+        template: str = getattr(self.prompt_templates, style.value)
+        return template.replace(PLACEHOLDER, prompt)
+
+    def steps_for(self, quality: Quality) -> int:
+        """Return the number of denoising steps."""
+        steps: int = getattr(self.steps, quality.value)
+        return steps
+
+    def guidance_for(self, style: Style) -> float:
+        """Return the strength of guidance."""
+        guidance: float = getattr(self.guidance, style.value)
+        return guidance
+
+    def supports_size(self, width: int, height: int) -> bool:
+        """Whether an image of this size, in pixels, may be asked for."""
+        return self.sizes.supports(width, height)
+
+    def cost(self, width: int, height: int, n: int, quality: Quality) -> float:
+        """Return the work of a request: generated megapixels x steps x images."""
+        generated_width, generated_height = self.sizes.generated(width, height)
+        return generated_width * generated_height / 1e6 * self.steps_for(quality) * n

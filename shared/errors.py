@@ -1,0 +1,212 @@
+"""Every error the service raises on purpose, as one tree.
+
+Each class carries a stable public ``code`` and says whether the same work may be tried again
+(``retryable``); its docstring is the default message. HTTP statuses are not known here: they are the
+API's one table (``api/errors.py``).
+"""
+
+from typing import ClassVar
+
+
+class DarkroomError(Exception):
+    """Something went wrong inside the service."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+        job_id: str | None = None,
+    ) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.param = param
+        self.retry_after_s = retry_after_s
+        self.job_id = job_id
+        super().__init__(self.message)
+
+
+# --- what the caller asked for -----------------------------------------------------------------
+
+
+class RequestError(DarkroomError):
+    """The request cannot be served as it was sent."""
+
+    code = "invalid_request"
+
+
+class InvalidField(RequestError):
+    """A field of the request has a value it must not have."""
+
+    code = "invalid_value"
+
+
+class UnsupportedValue(RequestError):
+    """This value is valid but not supported here."""
+
+    code = "unsupported_value"
+
+
+class UnsupportedParameter(RequestError):
+    """This parameter is not supported here."""
+
+    code = "unsupported_parameter"
+
+
+class ModelNotFound(RequestError):
+    """There is no such model."""
+
+    code = "model_not_found"
+
+
+class JobNotFound(RequestError):
+    """There is no such job."""
+
+    code = "job_not_found"
+
+
+class JobNotFinished(RequestError):
+    """The job has not finished yet."""
+
+    code = "job_not_finished"
+
+
+class ResultExpired(RequestError):
+    """The result of this job has expired."""
+
+    code = "result_expired"
+
+
+class BodyTooLarge(RequestError):
+    """The request body is larger than 1 MiB."""
+
+    code = "body_too_large"
+
+
+class NotJson(RequestError):
+    """The request body must be JSON, sent with a JSON content type."""
+
+    code = "not_json"
+
+
+class IdempotencyMismatch(RequestError):
+    """This Idempotency-Key was already used with another request body."""
+
+    code = "idempotency_key_reused"
+
+
+# --- why it was not accepted -------------------------------------------------------------------
+
+
+class Refused(DarkroomError):
+    """The request was not accepted; the same request may be accepted later."""
+
+    code = "refused"
+    retryable = True
+
+
+class TooManyJobs(Refused):
+    """You have too many unfinished jobs; wait until some of them end."""
+
+    code = "too_many_jobs"
+
+
+class QueueFull(Refused):
+    """The service's queue is full."""
+
+    code = "queue_full"
+
+
+class NoWorker(Refused):
+    """No worker that serves this model is alive."""
+
+    code = "no_worker"
+
+
+class StoreUnavailable(Refused):
+    """The job store cannot be reached."""
+
+    code = "store_unavailable"
+
+
+# --- how a job ended without a picture ---------------------------------------------------------
+
+
+class JobFailed(DarkroomError):
+    """The job ended without a picture."""
+
+    code = "generation_failed"
+
+
+class GenerationFailed(JobFailed):
+    """The picture could not be generated."""
+
+
+class WorkerLost(JobFailed):
+    """Every worker that ran this job was lost."""
+
+    code = "worker_lost"
+
+
+class DeadlineExceeded(JobFailed):
+    """The job's deadline passed before its picture was ready."""
+
+    code = "deadline_exceeded"
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+    code = "job_cancelled"
+
+
+class HeldTooLong(DarkroomError):
+    """The call was held as long as the service allows; the job goes on."""
+
+    code = "timeout"
+
+
+# --- inside the worker -------------------------------------------------------------------------
+
+
+class LeaseLost(DarkroomError):
+    """This attempt no longer owns its job: it was cancelled, moved or has ended."""
+
+    code = "lease_lost"
+
+
+class AttemptCancelled(DarkroomError):
+    """The attempt was told to stop."""
+
+    code = "attempt_cancelled"
+
+
+class DeviceBroken(DarkroomError):
+    """The device is no longer usable; the process must end."""
+
+    code = "device_broken"
+    retryable = True
+
+
+class OutOfDeviceMemory(GenerationFailed):
+    """The device has not enough memory for this picture."""
+
+    code = "generation_failed"
+
+
+# --- at start ----------------------------------------------------------------------------------
+
+
+class ConfigurationError(DarkroomError):
+    """The service is configured in a way it cannot run."""
+
+    code = "configuration_error"
+
+
+class CatalogueError(ConfigurationError):
+    """The model catalogue has an entry that cannot be used."""
+
+    code = "catalogue_error"

@@ -1,0 +1,93 @@
+"""Every key in Redis, by name. Nothing else in the service spells a key.
+
+The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelude.lua``.
+
+| key | type | holds |
+| --- | --- | --- |
+| ``job:{id}`` | hash | the record, updated field by field |
+| ``queue:{model}`` | zset | queued job ids by the instant they were queued (ms) |
+| ``lanes:{model}`` | zset | lanes with queued jobs by virtual start time |
+| ``idle:{model}`` | zset | lanes without queued jobs that are still ahead of the model's virtual time |
+| ``lane:{model}:{lane}`` | zset | queued job ids of one lane by order of submission |
+| ``vtime:{model}`` | string | the model's virtual time |
+| ``backlog:{model}`` | string | the summed cost of the queued jobs |
+| ``leases`` | zset | running job ids by the end of their lease (ms) |
+| ``deadlines`` | zset | unfinished job ids by deadline (ms) |
+| ``unfinished:{owner}`` | zset | an owner's unfinished job ids by order of submission |
+| ``history:{owner}`` | zset | an owner's job ids by order of submission |
+| ``result:{id}`` | hash | base64 of each image by index |
+| ``draft:{id}:{token}`` | hash | the same, written by an attempt and not yet the job's |
+| ``done`` | stream | ids of jobs that have ended |
+| ``moved`` | stream | ids of jobs that started or were requeued |
+| ``dead`` | stream | jobs that failed because their workers were lost |
+| ``attach:{owner}:{digest}`` | string | the job that a retry with this body attaches to |
+| ``replay:{owner}:{digest}`` | string | the job and body digest of an Idempotency-Key |
+| ``claimed:{seed}`` | string | what a claim took, for the case that its reply was lost |
+| ``serving:{model}`` | zset | workers by their last heartbeat (ms) |
+| ``models`` | set | models that a worker has ever served |
+| ``worker:{worker}`` | hash | what a worker says of itself |
+| ``pace`` | hash | learned milliseconds per unit of cost by model |
+| ``reaped_at`` | string | the instant of the last reaper tick (ms) |
+| ``order`` | string | counter that gives submissions their order |
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Builds key names under one prefix."""
+
+    prefix: str
+
+    def key(self, *parts: str) -> str:
+        """Return ``prefix`` and the parts, joined by colons."""
+        return self.prefix + ":".join(parts)
+
+    def job(self, job_id: str) -> str:
+        """The record of a job."""
+        return self.key("job", job_id)
+
+    def result(self, job_id: str) -> str:
+        """The committed result of a job."""
+        return self.key("result", job_id)
+
+    def draft(self, job_id: str, token: str) -> str:
+        """The result of one attempt before it is the job's."""
+        return self.key("draft", job_id, token)
+
+    def history(self, owner: str) -> str:
+        """The jobs of an owner."""
+        return self.key("history", owner)
+
+    def serving(self, model: str) -> str:
+        """The workers that serve a model."""
+        return self.key("serving", model)
+
+    def queue(self, model: str) -> str:
+        """The queued jobs of a model."""
+        return self.key("queue", model)
+
+    @property
+    def models(self) -> str:
+        """The models that a worker has ever served."""
+        return self.key("models")
+
+    @property
+    def done(self) -> str:
+        """The stream of jobs that have ended."""
+        return self.key("done")
+
+    @property
+    def moved(self) -> str:
+        """The stream of jobs that started or were requeued."""
+        return self.key("moved")
+
+    @property
+    def dead(self) -> str:
+        """The stream of jobs whose workers were lost too often."""
+        return self.key("dead")
+
+    def doorbell(self, model: str) -> str:
+        """The Celery queue in which a model's doorbells ring."""
+        return self.key("ring", model)

@@ -1,0 +1,64 @@
+#!lua flags=allow-oom
+-- Give a worker up to `want` queued jobs of one model, fairly: always from the lane with the least virtual time.
+-- @arg prefix string prefix of every key
+-- @arg model string the model
+-- @arg worker string who claims
+-- @arg seed string random; with the attempt number it makes each job's token, and a repeated call is told by it
+-- @arg lease_ms ms how long the jobs are the worker's without a renewal
+-- @arg want count most jobs to take
+-- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
+-- @derives lanes, lane, queue, idle, vtime, backlog, job, leases, deadlines, unfinished, done, moved, claimed
+-- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses}, …} held_back 1: a job waits for an idle worker
+local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
+local lease_ms, want, alone = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
+local lanes, claimed = key('lanes', model), key('claimed', seed)
+
+local function handed(id)
+  local v = redis.call('HMGET', key('job', id), 'token', 'attempt', 'params', 'deadline_at', 'request_id', 'losses')
+  return {id, v[1], tonumber(v[2]), v[3], tonumber(v[4]), v[5], tonumber(v[6])}
+end
+
+local out = {0, 0}
+local repeated = redis.call('GET', claimed)
+if repeated then
+  for id in string.gmatch(repeated, '%S+') do
+    if string.find(redis.call('HGET', key('job', id), 'token') or '', seed, 1, true) == 1 then out[#out + 1] = handed(id) end
+  end
+  return out
+end
+
+local function start(job, tag)
+  redis.call('SET', key('vtime', model), exact(math.max(virtual_time(model), tag)))
+  dequeue(job, tag + job.cost / job.weight)
+  local attempt = job.attempt + 1
+  redis.call('HSET', key('job', job.id), 'status', 'running', 'attempt', attempt, 'token', seed .. '.' .. attempt,
+    'worker', worker, 'started_at', now, 'step', 0)
+  redis.call('ZADD', key('leases'), now + lease_ms, job.id)
+  redis.call('XADD', key('moved'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', 'running')
+end
+
+local ids = {}
+while #ids < want do
+  local head = redis.call('ZRANGE', lanes, 0, 0, 'WITHSCORES')
+  if not head[1] then break end
+  local lane = key('lane', model, head[1])
+  local id = redis.call('ZRANGE', lane, 0, 0)[1]
+  local job = id and read(id)
+  if not job or job.status ~= 'queued' then  -- cannot be, unless someone edits Redis by hand: mend it and go on
+    if id then redis.call('ZREM', lane, id); redis.call('ZREM', key('queue', model), id) end
+    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', lanes, head[1]) end
+  elseif (score(key('deadlines'), id) or 0) <= now then
+    expire(job)
+  elseif job.losses > 0 and not (alone and #ids == 0) then
+    out[2] = 1
+    break
+  else
+    start(job, tonumber(head[2]))
+    ids[#ids + 1] = id
+    if job.losses > 0 then break end
+  end
+end
+redis.call('ZREMRANGEBYSCORE', key('idle', model), '-inf', exact(virtual_time(model)))
+if #ids > 0 then redis.call('SET', claimed, table.concat(ids, ' '), 'PX', lease_ms) end
+for _, id in ipairs(ids) do out[#out + 1] = handed(id) end
+return out

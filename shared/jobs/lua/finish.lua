@@ -1,0 +1,29 @@
+#!lua flags=allow-oom
+-- Make an attempt's draft the job's result and announce it. Safe to send twice.
+-- @key draft hash what this attempt drew: index -> base64
+-- @key result hash where it goes
+-- @arg prefix string prefix of every key
+-- @arg id string the job
+-- @arg token string the attempt's fence
+-- @arg images count how many images the draft must hold
+-- @arg usage json token counts
+-- @derives job, leases, deadlines, unfinished, done, pace
+-- @returns {0}; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
+local job = read(ARGV[2])
+if not job then redis.call('DEL', KEYS[1]); return {-1} end
+if job.status == 'succeeded' and job.token == ARGV[3] then return {0} end
+if job.status ~= 'running' or job.token ~= ARGV[3] then redis.call('DEL', KEYS[1]); return {-2} end
+if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[4]) then return {-7} end
+local record = key('job', job.id)
+local ttl_s = tonumber(redis.call('HGET', record, 'result_ttl_s'))
+redis.call('RENAME', KEYS[1], KEYS[2])
+redis.call('EXPIRE', KEYS[2], ttl_s)
+redis.call('HSET', record, 'usage', ARGV[5], 'expires_at', now + ttl_s * 1000)
+redis.call('HSET', record, 'step', redis.call('HGET', record, 'steps') or 0)
+remember(job, 'succeeded', '')
+-- Seconds per unit of work, learned: a fifth of each new measurement.
+local measured = (now - job.started_at) / job.cost
+local pace = tonumber(redis.call('HGET', key('pace'), job.model) or measured)
+redis.call('HSET', key('pace'), job.model, exact(pace + (measured - pace) / 5))
+conclude(job, 'succeeded')
+return {0}

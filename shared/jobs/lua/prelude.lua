@@ -1,0 +1,91 @@
+-- Put in front of every script. Redis's clock, key names, and the moves that several scripts share.
+local prefix = ARGV[1]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)  -- ms
+
+local function key(...) return prefix .. table.concat({...}, ':') end
+
+-- Tags are doubles; Lua's own tostring would cut them to 14 digits.
+local function exact(number) return string.format('%.17g', number) end
+
+local function score(name, member) return tonumber(redis.call('ZSCORE', name, member) or nil) end
+
+-- Read the fields of a record that every move needs; nil where there is no such job.
+local function read(id)
+  local v = redis.call('HMGET', key('job', id), 'status', 'owner', 'lane', 'model', 'cost', 'weight', 'order',
+    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'attach', 'worker')
+  if not v[1] then return nil end
+  return {id = id, status = v[1], owner = v[2], lane = v[3], model = v[4], cost = tonumber(v[5]),
+    weight = tonumber(v[6]), order = v[7], attempt = tonumber(v[8]), losses = tonumber(v[9]),
+    max_attempts = tonumber(v[10]), token = v[11], started_at = tonumber(v[12] or '0') or 0,
+    record_ttl_s = v[13], attach = v[14], worker = v[15]}
+end
+
+local function virtual_time(model) return tonumber(redis.call('GET', key('vtime', model)) or '0') end
+
+-- Put a job in its lane. A lane that was empty takes up where it left off, but never behind the model's time.
+local function enqueue(job)
+  local lanes = key('lanes', job.model)
+  redis.call('ZADD', key('queue', job.model), now, job.id)
+  redis.call('ZADD', key('lane', job.model, job.lane), job.order, job.id)
+  redis.call('INCRBY', key('backlog', job.model), job.cost)
+  if not score(lanes, job.lane) then
+    local tag = math.max(virtual_time(job.model), score(key('idle', job.model), job.lane) or 0)
+    redis.call('ZREM', key('idle', job.model), job.lane)
+    redis.call('ZADD', lanes, exact(tag), job.lane)
+  end
+end
+
+-- Take a job out of its lane; false where it was not queued. `tag` is where its lane stands afterwards (default:
+-- where it stood). A lane that is empty now leaves, and is remembered while it is ahead of the model's time.
+local function dequeue(job, tag)
+  if redis.call('ZREM', key('queue', job.model), job.id) == 0 then return false end
+  local lanes, lane = key('lanes', job.model), key('lane', job.model, job.lane)
+  redis.call('ZREM', lane, job.id)
+  if redis.call('DECRBY', key('backlog', job.model), job.cost) <= 0 then redis.call('DEL', key('backlog', job.model)) end
+  tag = tag or score(lanes, job.lane) or 0
+  if redis.call('EXISTS', lane) == 1 then
+    redis.call('ZADD', lanes, exact(tag), job.lane)
+  else
+    redis.call('ZREM', lanes, job.lane)
+    if tag > virtual_time(job.model) then redis.call('ZADD', key('idle', job.model), exact(tag), job.lane) end
+  end
+  return true
+end
+
+-- Give a running job back to its lane: in its old place, with what its lane was charged for it refunded.
+local function requeue(job)
+  redis.call('HSET', key('job', job.id), 'status', 'queued', 'token', '', 'worker', '', 'step', 0)
+  redis.call('ZREM', key('leases'), job.id)
+  enqueue(job)
+  redis.call('ZINCRBY', key('lanes', job.model), exact(-job.cost / job.weight), job.lane)
+  redis.call('XADD', key('moved'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', 'queued')
+end
+
+-- Make a job terminal and announce it. The caller has checked that it is not terminal yet.
+local function conclude(job, status, error_json)
+  local record = key('job', job.id)
+  redis.call('HSET', record, 'status', status, 'finished_at', now, 'error', error_json or '')
+  redis.call('EXPIRE', record, job.record_ttl_s)
+  redis.call('ZREM', key('leases'), job.id)
+  redis.call('ZREM', key('deadlines'), job.id)
+  redis.call('ZREM', key('unfinished', job.owner), job.id)
+  if status ~= 'succeeded' and job.attach ~= '' then redis.call('DEL', job.attach) end
+  redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
+end
+
+local function error_json(code, message) return cjson.encode({code = code, message = message}) end
+
+-- Append one line to the job's attempt history.
+local function remember(job, outcome, detail)
+  local record = key('job', job.id)
+  local history = cjson.decode(redis.call('HGET', record, 'history') or '[]')
+  history[#history + 1] = {attempt = job.attempt, worker = job.worker, started_at = job.started_at, ended_at = now,
+    outcome = outcome, detail = detail}
+  redis.call('HSET', record, 'history', cjson.encode(history))
+end
+
+local function expire(job)
+  if job.status == 'queued' then dequeue(job) else remember(job, 'deadline_exceeded', '') end
+  conclude(job, 'failed', error_json('deadline_exceeded', "The job's deadline passed before its picture was ready."))
+end

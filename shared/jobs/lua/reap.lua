@@ -1,0 +1,54 @@
+#!lua flags=allow-oom
+-- Put right what time has undone: requeue or fail jobs whose lease has lapsed, fail jobs past their deadline.
+-- @arg prefix string prefix of every key
+-- @arg period_ms ms a tick sooner than this after the last one does nothing: one reaper at a time
+-- @arg lease_ms ms the length of a lease
+-- @arg gap_ms ms after a silence this long nobody could renew: every lease is extended and nothing lapses
+-- @arg most count most jobs of each sort in one tick
+-- @derives reaped_at, leases, deadlines, job, queue, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving
+-- @returns {0, requeued, lost, expired, {model, queued, live workers}, …}; {0} where it was not this call's turn
+local period_ms, lease_ms, gap_ms, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local last = tonumber(redis.call('GET', key('reaped_at')) or now - period_ms)
+if now - last < period_ms then return {0} end
+redis.call('SET', key('reaped_at'), now)
+local requeued, lost, expired = 0, 0, 0
+
+local function lose(job)
+  job.losses = job.losses + 1
+  redis.call('HSET', key('job', job.id), 'losses', job.losses)
+  remember(job, 'worker_lost', '')
+  if job.losses < job.max_attempts then
+    requeue(job)
+    requeued = requeued + 1
+  else
+    conclude(job, 'failed', error_json('worker_lost', 'Every worker that ran this job was lost.'))
+    redis.call('XADD', key('dead'), 'MAXLEN', '~', 1000, '*', 'id', job.id, 'model', job.model, 'owner', job.owner)
+    lost = lost + 1
+  end
+end
+
+if now - last > gap_ms then
+  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do
+    redis.call('ZADD', key('leases'), 'GT', now + lease_ms, id)
+  end
+else
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', now, 'LIMIT', 0, most)) do
+    local job = read(id)
+    if job and job.status == 'running' then lose(job) else redis.call('ZREM', key('leases'), id) end
+  end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', now, 'LIMIT', 0, most)) do
+  local job = read(id)
+  if job and (job.status == 'queued' or job.status == 'running') then
+    expire(job)
+    expired = expired + 1
+  else
+    redis.call('ZREM', key('deadlines'), id)
+  end
+end
+local out = {0, requeued, lost, expired}
+for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
+  out[#out + 1] = {model, redis.call('ZCARD', key('queue', model)),
+    redis.call('ZCOUNT', key('serving', model), now - lease_ms, '+inf')}
+end
+return out

@@ -1,0 +1,64 @@
+"""The one factory of Redis clients: explicit timeouts, retries and pool sizes.
+
+redis-py's defaults differ between its constructors and between its versions, so nothing is left to them.
+"""
+
+from typing import Any
+
+import redis
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from shared.settings import RedisSettings
+
+# A server that is not there, not ready or not answering; anything else it says is a bug of ours.
+UNREACHABLE = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    OSError,
+)
+
+
+def _options(settings: RedisSettings, timeout_s: float | None, connections: int) -> dict[str, Any]:
+    return {
+        "socket_timeout": timeout_s if timeout_s is not None else settings.timeout_s,
+        "socket_connect_timeout": settings.connect_timeout_s,
+        "socket_keepalive": True,
+        "health_check_interval": 3,
+        "max_connections": connections,
+        "protocol": 2,
+        "decode_responses": False,
+    }
+
+
+def _backoff() -> ExponentialWithJitterBackoff:
+    return ExponentialWithJitterBackoff(base=0.05, cap=0.5)
+
+
+def sync_client(
+    settings: RedisSettings, *, timeout_s: float | None = None, retries: int = 2, connections: int = 32
+) -> redis.Redis:
+    """Make a blocking client.
+
+    Args:
+        settings: where Redis is.
+        timeout_s: longest wait for one command; default: the settings'.
+        retries: how often a command is sent again after a connection error; ours are all safe to repeat.
+        connections: most connections of its pool.
+    """
+    options = _options(settings, timeout_s, connections)
+    return redis.Redis.from_url(settings.url.get_secret_value(), retry=Retry(_backoff(), retries), **options)
+
+
+def async_client(
+    settings: RedisSettings, *, timeout_s: float | None = None, retries: int = 1, connections: int = 64
+) -> aioredis.Redis:
+    """Make an asyncio client; the arguments are those of :func:`sync_client`."""
+    options = _options(settings, timeout_s, connections)
+    pool = aioredis.BlockingConnectionPool.from_url(
+        settings.url.get_secret_value(), retry=AsyncRetry(_backoff(), retries), timeout=1, **options
+    )
+    return aioredis.Redis.from_pool(pool)

@@ -1,0 +1,137 @@
+"""Configuration, read once at the entry points and handed on by section.
+
+Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units are in the names:
+``_s`` seconds, ``_bytes`` bytes, ``_px`` pixels.
+"""
+
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPO_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Section(BaseModel):
+    """A frozen group of settings; an unknown name in it is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RedisSettings(Section):
+    """Where jobs live."""
+
+    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey, 7.0 or newer")
+    broker_url: SecretStr | None = Field(
+        None, description="Celery's broker; default: the same server, the next database number"
+    )
+    prefix: str = Field(
+        "darkroom:", description="prefix of every key and Celery queue", pattern=r"^[\w.:-]*$"
+    )
+    timeout_s: float = Field(1.5, gt=0, description="longest wait for one Redis command")
+    connect_timeout_s: float = Field(1.0, gt=0, description="longest wait for a Redis connection")
+
+    def broker(self) -> str:
+        """Return the broker's URL; by default the next database of the same server."""
+        if self.broker_url is not None:
+            return self.broker_url.get_secret_value()
+        parts = urlsplit(self.url.get_secret_value())
+        database = int(parts.path.strip("/") or 0) + 1
+        return urlunsplit(parts._replace(path=f"/{database}"))
+
+
+class JobSettings(Section):
+    """The life of a job."""
+
+    lease_s: float = Field(5.0, gt=0, description="a worker that does not renew for this long loses its jobs")
+    heartbeat_s: float = Field(1.0, gt=0, description="how often a worker renews")
+    reap_s: float = Field(0.5, gt=0, description="how often lapsed leases and deadlines are looked for")
+    max_attempts: int = Field(3, ge=1, description="workers a job may lose before it fails")
+    deadline_s: float = Field(3600.0, gt=0, description="a job not finished by then fails")
+    result_ttl_s: int = Field(3600, ge=1, description="how long a result can be fetched")
+    record_ttl_s: int = Field(86400, ge=1, description="how long a finished job's record is kept")
+    max_queued: int = Field(2000, ge=1, description="queued jobs in all; above: 503 queue_full")
+    max_unfinished_per_owner: int = Field(500, ge=1, description="unfinished jobs of a caller; above: 429")
+    worker_grace_s: float = Field(
+        30.0, ge=0, description="how long after its last worker's heartbeat a model still takes jobs"
+    )
+    queue_without_worker: bool = Field(
+        default=False, description="accept jobs for models no worker serves (scaling from 0)"
+    )
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeats(self) -> Self:
+        if self.lease_s <= 2 * self.heartbeat_s:
+            msg = (
+                f"jobs.lease_s ({self.lease_s}) must be more than twice jobs.heartbeat_s ({self.heartbeat_s})"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class ApiSettings(Section):
+    """The HTTP process."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    sync_timeout_s: float = Field(
+        570.0, gt=0, description="longest a call is held (the clients give up at 600)"
+    )
+    max_n: int = Field(4, ge=1, le=10, description="most pictures in one request")
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
+    owner_salt: SecretStr = Field(
+        SecretStr("darkroom"), description="key of the hash that stands for owners and users"
+    )
+
+
+class ModelSettings(Section):
+    """Which models are offered and where they are."""
+
+    catalogue: Path = Field(REPO_ROOT / "models" / "catalog.toml", description="the model catalogue")
+    enabled: tuple[str, ...] | None = Field(
+        None,
+        description="names of the entries to offer; default: every entry whose weights are on this machine",
+    )
+
+
+class WorkerSettings(Section):
+    """The Celery process on one device."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    slots: int | None = Field(
+        None, ge=1, description="jobs held at once by this worker; default: 1 on a CPU, 8 on a GPU"
+    )
+    name: str | None = Field(None, description="name in logs and job records; default: host and process id")
+    drain_s: float = Field(30.0, ge=0, description="after SIGTERM, running jobs may finish for this long")
+    keep_result_s: float = Field(
+        120.0, ge=0, description="how long a finished picture is kept while Redis is away"
+    )
+    torch_threads: int | None = Field(
+        None, ge=1, description="CPU threads of torch; default: torch's own choice"
+    )
+
+
+class LogSettings(Section):
+    """Logs."""
+
+    level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="least severe level written"
+    )
+    format: str = Field("json", pattern="^(json|console)$", description="json lines, or coloured text")
+
+
+class Settings(BaseSettings):
+    """All of it. Read at the entry points only; modules receive their section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DARKROOM_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    redis: RedisSettings = RedisSettings()
+    jobs: JobSettings = JobSettings()
+    api: ApiSettings = ApiSettings()
+    models: ModelSettings = ModelSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,91 @@
+"""A blocking caller of the submit, cancel and place scripts, for tests of the store."""
+
+import json
+from typing import Any
+
+import redis
+
+from shared.jobs import scripts
+from shared.jobs.keys import Keys
+from shared.params import Params
+
+
+class Caller:
+    """What the API does, with every knob of the scripts in reach."""
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self.client: Any = client
+        self.keys = Keys(prefix)
+        self._made = 0
+
+    def run(self, name: str, **values: Any) -> list[Any]:
+        script = scripts.load(name)
+        keys, args = script.bind(self.keys.prefix, values)
+        return scripts.checked(self.client.register_script(script.source)(keys=keys, args=args))
+
+    def submit(
+        self,
+        *,
+        owner: str = "owner",
+        lane: str = "",
+        model: str = "m",
+        cost: int = 1000,
+        weight: str = "1",
+        job_id: str | None = None,
+        deadline_ms: int = 600_000,
+        max_attempts: int = 3,
+        body_digest: str = "",
+        **more: Any,
+    ) -> str:
+        """Submit a job and return its id; ``more`` overrides the script's arguments."""
+        self._made += 1
+        job_id = job_id or f"job{self._made:05d}"
+        fields = {
+            "owner": owner,
+            "lane": lane or owner,
+            "model": model,
+            "params": Params(prompt=f"prompt of {job_id}", seed=1).model_dump_json(),
+            "cost": str(cost),
+            "weight": weight,
+            "request_id": "req",
+            "record_ttl_s": "600",
+            "result_ttl_s": "300",
+            "max_attempts": str(max_attempts),
+        }
+        values = {
+            "max_queued": 100_000,
+            "max_unfinished": 100_000,
+            "worker_grace_ms": -1,
+            "replay_key": "",
+            "replay_ttl_ms": 600_000,
+            "attach_key": self.keys.key("attach", owner, body_digest) if body_digest else "",
+            "retry": 0,
+        }
+        reply = self.run(
+            "submit",
+            job=self.keys.job(job_id),
+            id=job_id,
+            fields=json.dumps(fields),
+            deadline_ms=deadline_ms,
+            body_digest=body_digest,
+            **{**values, **more},
+        )
+        answered: str = reply[0].decode()
+        return answered
+
+    def cancel(self, job_id: str, owner: str = "owner") -> str:
+        status: bytes = self.run("cancel", job=self.keys.job(job_id), id=job_id, owner=owner)[0]
+        return status.decode()
+
+    def place(self, job_id: str) -> list[Any]:
+        return self.run("place", job=self.keys.job(job_id), id=job_id, live_ms=5000)
+
+    def record(self, job_id: str) -> dict[str, str]:
+        return {k.decode(): v.decode() for k, v in self.client.hgetall(self.keys.job(job_id)).items()}
+
+    def status(self, job_id: str) -> str:
+        return self.record(job_id).get("status", "gone")
+
+    def ended(self) -> list[tuple[str, str]]:
+        """Return (id, status) of each announcement of an end."""
+        return [(v[b"id"].decode(), v[b"status"].decode()) for _, v in self.client.xrange(self.keys.done)]

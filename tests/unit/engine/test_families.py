@@ -1,0 +1,99 @@
+"""The engine draws with pipelines it knows nothing about."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+
+from shared.catalogue import Catalogue, ModelSpec
+from shared.errors import AttemptCancelled
+from shared.params import Params
+from shared.settings import REPO_ROOT
+from tests.tiny_models import write_catalogue
+from tests.unit.engine.drawing import Recorder, engine_of, picture
+from tests.unit.engine.families import save_flux, save_latent_diffusion, save_pixart
+from worker.engine import Engine
+from worker.planning import image_request
+
+Saver = Callable[[Path], dict[str, Any]]
+
+
+def served(folder: Path, save: Saver) -> tuple[Engine, ModelSpec]:
+    needs = save(folder / "weights")
+    path = write_catalogue(
+        folder, other={"transparent": False, "negative_prompt": False, "weights": "weights", **needs}
+    )
+    catalogue = Catalogue.load(path)
+    engine = engine_of(catalogue)
+    engine.start()
+    return engine, catalogue.specs[0]
+
+
+# Of numpy about torch's tensors, raised by the scheduler that the second family comes with.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.mark.parametrize(
+    ("save", "reports"),
+    [
+        (save_flux, list(range(9))),
+        (save_pixart, list(range(9))),
+        (save_latent_diffusion, [0, 4, 8]),
+    ],
+)
+def test_any_pipeline_draws_reports_and_repeats(tmp_path: Path, save: Saver, reports: list[int]) -> None:
+    engine, spec = served(tmp_path, save)
+    choices = {"prompt": "black swan " * 40, "seed": 3, "width": 96, "height": 64}
+    watcher = Recorder()
+
+    together = engine.submit(image_request(Params.model_validate({**choices, "n": 2}), spec), watcher).result(
+        30
+    )
+    alone = engine.submit(
+        image_request(Params.model_validate({**choices, "seed": 4}), spec), Recorder()
+    ).result(30)
+    engine.close()
+
+    assert [step for step, _ in watcher.reports] == reports
+    assert picture(together.images[0]).size == (96, 64)
+    assert together.images[0] != together.images[1] == alone.images[0]
+
+
+@pytest.mark.parametrize("save", [save_pixart, save_latent_diffusion])
+def test_any_pipeline_stops(tmp_path: Path, save: Saver) -> None:
+    engine, spec = served(tmp_path, save)
+    request = image_request(Params(prompt="black swan", seed=3, n=2, width=64, height=64), spec)
+
+    future = engine.submit(request, Recorder(stop_after=4))
+
+    assert isinstance(future.exception(30), AttemptCancelled)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    "spec", Catalogue.load(REPO_ROOT / "models" / "catalog.toml").specs, ids=lambda spec: spec.name
+)
+def test_every_pipeline_of_the_catalogue_takes_what_its_entry_says(spec: ModelSpec) -> None:
+    pipeline = getattr(diffusers, spec.family)
+
+    takes = inspect.signature(pipeline.__call__).parameters
+    has = inspect.signature(pipeline.__init__).parameters
+
+    asked = {
+        "prompt",
+        "width",
+        "height",
+        "num_inference_steps",
+        "generator",
+        "output_type",
+        "callback_on_step_end",
+    }
+    asked |= {spec.guidance_argument, *spec.arguments}
+    asked |= {"negative_prompt"} if spec.negative_prompt else set()
+    assert asked <= set(takes)
+    assert {spec.tokenizer, "scheduler", *spec.components} <= set(has)
+    if spec.scheduler is not None:
+        assert hasattr(diffusers, spec.scheduler.name)

@@ -1,0 +1,82 @@
+"""The shipped model really draws what it is asked for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from shared.catalogue import ModelSpec
+from shared.params import Params
+from tests.unit.engine.drawing import Recorder, pixels
+from worker.engine import Engine
+from worker.planning import image_request
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def engine(request: pytest.FixtureRequest, glyph: tuple[ModelSpec, Path]) -> Iterator[Engine]:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    running = Engine({"glyph": glyph}, request.param)
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def draw(engine: Engine, glyph: tuple[ModelSpec, Path]) -> "Draw":
+    return Draw(engine, glyph[0])
+
+
+class Draw:
+    """Draws with low quality, and remembers what it has drawn: a picture takes seconds."""
+
+    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._drawn: dict[str, bytes] = {}
+
+    def __call__(self, prompt: str, **choices: object) -> bytes:
+        key = f"{prompt} {choices}"
+        if key not in self._drawn:
+            self._drawn[key] = self.anew(prompt, **choices)
+        return self._drawn[key]
+
+    def anew(self, prompt: str, **choices: object) -> bytes:
+        params = Params.model_validate({"prompt": prompt, "seed": 11, "quality": "low", **choices})
+        request = image_request(params, self._spec)
+        return self._engine.submit(request, Recorder()).result(timeout=60).images[0]
+
+
+@pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("blue", 2)])
+def test_an_apple_has_the_asked_colour_where_it_is_opaque(draw: Draw, colour: str, channel: int) -> None:
+    image = pixels(draw(f"a {colour} apple", background="transparent"))
+
+    subject = image[image[..., 3] > 200][:, :3].astype(int)
+    others = np.delete(subject, channel, axis=1).max(axis=1)
+    assert image.shape == (512, 512, 4)
+    assert 0.05 < len(subject) / 512**2 < 0.9
+    assert (subject[:, channel] > others + 40).mean() > 0.6
+
+
+def test_the_background_of_a_transparent_picture_is_transparent(draw: Draw) -> None:
+    alpha = pixels(draw("a red apple", background="transparent"))[..., 3]
+
+    corners = np.concatenate([alpha[:32, :32], alpha[:32, -32:], alpha[-32:, :32], alpha[-32:, -32:]])
+    assert corners.mean() < 10
+
+
+def test_the_same_seed_draws_the_same_bytes(draw: Draw) -> None:
+    first = draw("a red apple", background="transparent")
+
+    assert draw.anew("a red apple", background="transparent") == first
+
+
+def test_the_style_is_seen(draw: Draw) -> None:
+    vivid, natural = (
+        pixels(draw("a red apple", background="transparent", style=style))[..., :3].astype(int)
+        for style in ("vivid", "natural")
+    )
+
+    assert np.abs(vivid - natural).mean() > 10

@@ -1,0 +1,66 @@
+"""Encodes images beside the engine's thread and puts the finished request on its future."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from shared.catalogue import Sizes
+from worker.engine.codecs import encode
+from worker.engine.failures import translate
+from worker.engine.pixels import Pixels, to_picture
+from worker.engine.request import ImageRequest, ImageResult
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The images of one request on their way to files."""
+
+    request: ImageRequest
+    sizes: Sizes
+    images: list[Future[tuple[bytes, float]]] = field(default_factory=list)
+
+
+class EncoderPool:
+    """A few threads that resample and encode, first come, first served."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="encoder")
+
+    def add(self, encoding: Encoding, pixels: Pixels) -> None:
+        """Start to encode one more image of a request."""
+        encoding.images.append(self._threads.submit(_encode, pixels, encoding))
+
+    def finish(
+        self, encoding: Encoding, future: Future[ImageResult], prompt_tokens: int, timings_s: dict[str, float]
+    ) -> None:
+        """Put the request's result on its future as soon as all its images are encoded."""
+        # The images were queued before this, so waiting for them here cannot block them.
+        self._threads.submit(_collect, encoding, future, prompt_tokens, timings_s)
+
+    def close(self) -> None:
+        """Wait for what was begun, and stop."""
+        self._threads.shutdown()
+
+
+def _encode(pixels: Pixels, encoding: Encoding) -> tuple[bytes, float]:
+    """Return the encoded file and the seconds it took."""
+    request, started_at = encoding.request, perf_counter()
+    picture = to_picture(pixels, request.width, request.height, encoding.sizes)
+    file = encode(picture, request.output_format, request.output_compression)
+    return file, perf_counter() - started_at
+
+
+def _collect(
+    encoding: Encoding, future: Future[ImageResult], prompt_tokens: int, timings_s: dict[str, float]
+) -> None:
+    try:
+        files = [image.result() for image in encoding.images]
+    except Exception as error:  # noqa: BLE001 - whatever it was, the request failed
+        failure = translate(error, encoding.request.model)
+        failure.__cause__ = error
+        future.set_exception(failure)
+        return
+    timings_s["encode"] = sum(seconds for _, seconds in files)
+    future.set_result(ImageResult(tuple(file for file, _ in files), prompt_tokens, timings_s))

@@ -1,0 +1,151 @@
+"""One request, whole, through the pipeline's own loop, one image after the other.
+
+An image alone in its batch does not depend on its neighbours: image i of n is the image of seed i.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from shared.errors import AttemptCancelled, GenerationFailed
+from worker.engine.loading import LoadedModel
+from worker.engine.pixels import RGBA_CHANNELS, Pixels, to_pixels, to_tensor
+from worker.engine.request import ImageRequest, Watcher
+from worker.engine.tokens import fit_prompt
+
+
+@dataclass
+class Stages:
+    """Seconds spent so far, by stage."""
+
+    denoise_s: float = 0.0
+    decode_s: float = 0.0
+
+
+@dataclass
+class Progress:
+    """Counts the steps of a request, tells its watcher and stops when told to."""
+
+    watcher: Watcher
+    tick: Callable[[], None]
+    steps: int
+    images: int
+    before: int = 0
+    """Steps of the images that are done."""
+    stepped_at: float = field(default_factory=perf_counter)
+
+    def report(self, step: int) -> None:
+        """Report that ``step`` steps of the current image are done.
+
+        Raises:
+            AttemptCancelled: the watcher asks to stop.
+        """
+        self.stepped_at = perf_counter()
+        self.tick()
+        if self.watcher.stop_requested():
+            raise AttemptCancelled
+        self.watcher.on_step(self.before + step, self.steps * self.images)
+
+    def on_step_end(
+        self, pipeline: object, step: int, _timestep: object, tensors: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Follow a pipeline that takes ``callback_on_step_end``."""
+        # Schedulers of a higher order take several timesteps a step.
+        timesteps = getattr(pipeline, "num_timesteps", None) or self.steps
+        self.report(min((step + 1) * self.steps // timesteps, self.steps))
+        return tensors
+
+    def on_legacy_step(self, step: int, _timestep: object, _latents: object) -> None:
+        """Follow a pipeline that only takes the older ``callback``."""
+        self.report(min(step + 1, self.steps))
+
+
+def draw(
+    model: LoadedModel, request: ImageRequest, watcher: Watcher, tick: Callable[[], None], stages: Stages
+) -> Iterator[Pixels]:
+    """Draw the request's images one after the other; pixels at the generated size.
+
+    Args:
+        model: the model to draw with.
+        request: what to draw.
+        watcher: is told of each step.
+        tick: is called at each step, as a sign of life.
+        stages: seconds are added to it.
+
+    Raises:
+        AttemptCancelled: the watcher asked to stop.
+        GenerationFailed: the model cannot do what is asked.
+    """
+    _check(model, request)
+    progress = Progress(watcher, tick, request.steps, len(request.seeds))
+    arguments = _arguments(model, request, progress)
+    progress.report(0)
+    for index, seed in enumerate(request.seeds):
+        progress.before = index * request.steps
+        started_at = progress.stepped_at = perf_counter()
+        image = _run(model, arguments, seed)
+        if not _callback_name(model):
+            progress.report(request.steps)
+        if request.transparent and image.shape[0] != RGBA_CHANNELS:
+            msg = f"model {request.model!r} drew no alpha channel"
+            raise GenerationFailed(msg)
+        pixels = to_pixels(image, keep_alpha=request.transparent)
+        stages.denoise_s += progress.stepped_at - started_at
+        stages.decode_s += perf_counter() - progress.stepped_at
+        yield pixels
+
+
+def _check(model: LoadedModel, request: ImageRequest) -> None:
+    if request.transparent and not model.spec.transparent:
+        msg = f"model {request.model!r} cannot draw transparent backgrounds"
+        raise GenerationFailed(msg)
+    if request.negative_prompt is not None and not model.spec.negative_prompt:
+        msg = f"model {request.model!r} takes no negative prompt"
+        raise GenerationFailed(msg)
+    if not model.spec.supports_size(request.width, request.height):
+        msg = f"model {request.model!r} does not draw {request.width}x{request.height}"
+        raise GenerationFailed(msg)
+
+
+def _arguments(model: LoadedModel, request: ImageRequest, progress: Progress) -> dict[str, Any]:
+    spec = model.spec
+    width, height = spec.sizes.generated(request.width, request.height)
+    prompt = fit_prompt(model.tokenizer, request.prompt, request.conditioning_prompt, spec.token_limit)
+    arguments: dict[str, Any] = {
+        **spec.arguments,
+        "prompt": prompt,
+        "width": width,
+        "height": height,
+        "num_inference_steps": request.steps,
+        spec.guidance_argument: request.guidance,
+        "output_type": "pt",
+    }
+    if request.negative_prompt is not None:
+        arguments["negative_prompt"] = request.negative_prompt
+    callback = _callback_name(model)
+    if callback == "callback":
+        arguments |= {"callback": progress.on_legacy_step, "callback_steps": 1}
+    elif callback:
+        arguments[callback] = progress.on_step_end
+    return arguments
+
+
+def _callback_name(model: LoadedModel) -> str:
+    """Return the argument through which the pipeline reports its steps, or nothing."""
+    return next((name for name in ("callback_on_step_end", "callback") if name in model.parameters), "")
+
+
+def _run(model: LoadedModel, arguments: dict[str, Any], seed: int) -> torch.Tensor:
+    """Run the pipeline once; (channels, height, width), 0 to 1."""
+    # Always a CPU generator, so that a seed means the same on every device.
+    generator = torch.Generator("cpu").manual_seed(seed)
+    pristine = model.pipeline.scheduler
+    model.pipeline.scheduler = model.fresh_scheduler()
+    try:
+        images = model.pipeline(**arguments, generator=[generator]).images
+    finally:
+        model.pipeline.scheduler = pristine
+    return to_tensor(images[0])

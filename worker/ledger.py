@@ -1,0 +1,83 @@
+"""The attempts that this worker holds: what it owes, how far each is, and which it was told to stop.
+
+Shared by the slots that run attempts, the heartbeat that renews them and the engine that reports steps.
+"""
+
+import threading
+from typing import Final
+
+from worker.store import Attempt
+
+HANDED_BACK: Final = "handed back"
+
+
+class Held:
+    """One running attempt. It is the engine's watcher: told of steps, asked whether to stop."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.step = 0
+        self.steps = 0
+        self.stop_reason: str | None = None
+        self._reported = 0
+
+    def on_step(self, step: int, steps: int) -> None:
+        """Note a step. Called by the engine between steps, so it only assigns."""
+        self.step, self.steps = step, steps
+
+    def stop_requested(self) -> bool:
+        """Whether the attempt is to stop at its next step."""
+        return self.stop_reason is not None
+
+    def news(self) -> tuple[str, str, int, int] | None:
+        """Return (job id, token, step, steps) where there is a step that was not reported yet."""
+        step, steps = self.step, self.steps
+        if step == self._reported or not steps:
+            return None
+        self._reported = step
+        return self.attempt.job_id, self.attempt.token, step, steps
+
+
+class Ledger:
+    """All held attempts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, Held] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, attempt: Attempt) -> Held:
+        """Enter an attempt and return its watcher."""
+        held = Held(attempt)
+        with self._lock:
+            self._held[attempt.token] = held
+        return held
+
+    def remove(self, attempt: Attempt) -> None:
+        """Strike an attempt out."""
+        with self._lock:
+            self._held.pop(attempt.token, None)
+
+    def all(self) -> list[Held]:
+        """Return the held attempts."""
+        with self._lock:
+            return list(self._held.values())
+
+    def lose(self, lost: dict[str, str]) -> list[Held]:
+        """Tell the attempts of lost jobs to stop; return those that were not told before.
+
+        Args:
+            lost: reasons by job id, as the heartbeat learned them.
+        """
+        told = [held for held in self.all() if held.attempt.job_id in lost and held.stop_reason is None]
+        for held in told:
+            held.stop_reason = lost[held.attempt.job_id]
+        return told
+
+    def hand_back(self) -> None:
+        """Tell every attempt to stop and go back to its queue."""
+        for held in self.all():
+            if held.stop_reason is None:
+                held.stop_reason = HANDED_BACK

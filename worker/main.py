@@ -1,0 +1,77 @@
+"""The worker's entry point: ``celery -A worker.main worker``, configured by the environment alone."""
+
+import sys
+from typing import Any
+
+from celery.signals import setup_logging, celeryd_init, worker_shutdown, worker_shutting_down
+from pydantic import ValidationError
+
+from shared.celery_app import doorbell_queue, make_app
+from shared.errors import ConfigurationError
+from shared.jobs.keys import Keys
+from shared.logs import configure
+from shared.settings import Settings
+from worker.runtime import Runtime, served_models
+from worker.tasks import register
+
+
+def _give_up(error: Exception) -> None:
+    """End the process with one clear line; Celery would log an exception and carry on without a model."""
+    sys.stderr.write(f"darkroom worker: {error}\n")
+    raise SystemExit(1) from None
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        _give_up(error)
+        raise
+
+
+settings = _settings()
+app = make_app(settings.redis)
+app.set_current()
+# Threads, never prefork: a CUDA context does not survive a fork, and every slot feeds the one engine.
+app.conf.worker_pool = "threads"
+_running: list[Runtime] = []
+
+
+@setup_logging.connect
+def _set_up_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
+    configure(settings.log)
+
+
+@celeryd_init.connect
+def _start(**_: Any) -> None:  # noqa: ANN401
+    configure(settings.log)
+    try:
+        models = served_models(settings)
+        app.conf.task_queues = [doorbell_queue(Keys(settings.redis.prefix), model) for model in models]
+        runtime = Runtime(settings)
+    except ConfigurationError as error:
+        _give_up(error)
+        return
+    app.conf.worker_concurrency = runtime.slots
+    _running.append(runtime)
+    runtime.start()
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:  # noqa: ANN401
+    for runtime in _running:
+        runtime.drain()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:  # noqa: ANN401
+    while _running:
+        _running.pop().close()
+
+
+def _answer(model: str) -> None:
+    for runtime in _running:
+        runtime.runner.answer(model)
+
+
+register(app, _answer)

@@ -1,0 +1,23 @@
+"""From the caller's choices to what the engine draws, by the model's entry in the catalogue."""
+
+from shared.catalogue import ModelSpec
+from shared.params import Params
+from worker.engine import ImageRequest
+
+
+def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
+    """Return what to draw for a job's params with this model."""
+    return ImageRequest(
+        model=spec.name,
+        prompt=params.prompt,
+        conditioning_prompt=spec.render_prompt(params.prompt, params.style, transparent=params.transparent),
+        negative_prompt=params.negative_prompt,
+        width=params.width,
+        height=params.height,
+        steps=spec.steps_for(params.quality),
+        guidance=spec.guidance_for(params.style),
+        seeds=params.seeds,
+        transparent=params.transparent,
+        output_format=params.output_format.value,
+        output_compression=params.output_compression,
+    )

@@ -1,0 +1,233 @@
+"""The worker's side of the job store: claim, renew, report, finish, fail, reap. Blocking.
+
+Each method is one script. A connection error comes out as ``StoreUnavailable``; every call is safe to repeat.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import redis
+
+from shared.errors import StoreUnavailable
+from shared.jobs import scripts
+from shared.jobs.keys import Keys
+from shared.redis_clients import UNREACHABLE
+from shared.settings import JobSettings
+
+DRAFT_TTL_S = 120
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a job: what a claim hands to a worker.
+
+    ``token`` is the fence of every later write; ``losses`` counts the workers that this job has outlived.
+    """
+
+    job_id: str
+    token: str
+    number: int
+    params: str
+    deadline_at: int
+    request_id: str
+    losses: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a claim brought. ``held_back``: a job waits for a worker that runs nothing else."""
+
+    attempts: tuple[Attempt, ...]
+    held_back: bool
+
+
+@dataclass(frozen=True)
+class ModelLoad:
+    """A model's queue as the reaper saw it."""
+
+    model: str
+    queued: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Reaped:
+    """What a reaper tick put right."""
+
+    requeued: int
+    lost: int
+    expired: int
+    loads: tuple[ModelLoad, ...]
+
+
+class WorkerStore:
+    """The job store as a worker uses it."""
+
+    def __init__(self, client: redis.Redis, settings: JobSettings, prefix: str) -> None:
+        self._client = client
+        self._settings = settings
+        self.keys = Keys(prefix)
+        self._registered: dict[str, Callable[..., Any]] = {}
+
+    def claim(self, model: str, worker: str, *, want: int, alone: bool, seed: str | None = None) -> Claim:
+        """Take up to ``want`` queued jobs of a model, fairly among their owners.
+
+        Args:
+            model: the model to draw with.
+            worker: who claims.
+            want: most jobs to take.
+            alone: whether the worker runs nothing else.
+            seed: random; give the same one again when the reply to a claim was lost.
+        """
+        held_back, *rows = self._run(
+            "claim",
+            model=model,
+            worker=worker,
+            seed=seed or secrets.token_hex(8),
+            lease_ms=self._lease_ms,
+            want=want,
+            alone=int(alone),
+        )
+        return Claim(tuple(_attempt(row) for row in rows), bool(held_back))
+
+    def renew(
+        self, worker: str, models: Sequence[str], held: Iterable[tuple[str, str]], about: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Send the heartbeat: extend the leases of the held jobs.
+
+        Args:
+            worker: who renews.
+            models: the models it serves.
+            held: (job id, token) of each running attempt.
+            about: what the worker says of itself.
+
+        Returns:
+            The jobs that are no longer the worker's, each with the reason.
+        """
+        lost = self._run(
+            "renew",
+            worker=worker,
+            lease_ms=self._lease_ms,
+            models=json.dumps(list(models)),
+            held=json.dumps([list(pair) for pair in held]),
+            about=json.dumps(dict(about)),
+        )
+        return {row[0].decode(): row[1].decode() for row in lost}
+
+    def progress(self, marks: Iterable[tuple[str, str, int, int]]) -> None:
+        """Note how far attempts are: (job id, token, step, steps) each."""
+        self._run("progress", marks=json.dumps([list(mark) for mark in marks]))
+
+    def save_draft(self, attempt: Attempt, images: Sequence[bytes]) -> None:
+        """Write an attempt's images (base64) where only :meth:`finish` makes them the job's.
+
+        Raises:
+            StoreUnavailable: Redis is away, or has no memory for it.
+        """
+        draft = self.keys.draft(attempt.job_id, attempt.token)
+
+        def write() -> None:
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hset(draft, mapping={str(index): image for index, image in enumerate(images)})
+            pipe.expire(draft, DRAFT_TTL_S)
+            pipe.execute()
+
+        _reaching(write)
+
+    def finish(self, attempt: Attempt, *, images: int, usage: Mapping[str, object]) -> None:
+        """Make the attempt's draft the job's result.
+
+        Raises:
+            LeaseLost: the job is no longer this attempt's.
+            DraftIncomplete: the draft expired or was never whole.
+        """
+        self._run(
+            "finish",
+            draft=self.keys.draft(attempt.job_id, attempt.token),
+            result=self.keys.result(attempt.job_id),
+            id=attempt.job_id,
+            token=attempt.token,
+            images=images,
+            usage=json.dumps(dict(usage)),
+        )
+
+    def fail(
+        self, attempt: Attempt, *, code: str, message: str, again: Literal["never", "retry", "free"] = "never"
+    ) -> str:
+        """End an attempt without a picture.
+
+        Args:
+            attempt: the attempt.
+            code: public error code.
+            message: public error message.
+            again: ``never`` fails the job, ``retry`` queues it again while it has attempts left, ``free``
+                queues it again without spending one.
+
+        Returns:
+            The job's status now.
+
+        Raises:
+            LeaseLost: the job is no longer this attempt's.
+        """
+        (status,) = self._run(
+            "fail",
+            draft=self.keys.draft(attempt.job_id, attempt.token),
+            id=attempt.job_id,
+            token=attempt.token,
+            code=code,
+            message=message,
+            again=again,
+        )
+        return bytes(status).decode()
+
+    def reap(self) -> Reaped | None:
+        """Requeue or fail what lapsed; None where another reaper has just done it."""
+        reply = self._run(
+            "reap",
+            period_ms=int(self._settings.reap_s * 900),
+            lease_ms=self._lease_ms,
+            gap_ms=max(2000, self._lease_ms * 2 // 3),
+            most=200,
+        )
+        if not reply:
+            return None
+        requeued, lost, expired, *loads = reply
+        return Reaped(requeued, lost, expired, tuple(ModelLoad(m.decode(), q, w) for m, q, w in loads))
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self._settings.lease_s * 1000)
+
+    def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
+        script = scripts.load(name)
+        if name not in self._registered:
+            self._registered[name] = self._client.register_script(script.source)
+        keys, args = script.bind(self.keys.prefix, values)
+        return scripts.checked(_reaching(lambda: self._registered[name](keys=keys, args=args)))
+
+
+def _reaching(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except UNREACHABLE as error:
+        raise StoreUnavailable from error
+    except redis.exceptions.OutOfMemoryError as error:
+        message = "The job store has no memory left."
+        raise StoreUnavailable(message) from error
+
+
+def _attempt(row: Sequence[Any]) -> Attempt:
+    job_id, token, number, params, deadline_at, request_id, losses = row
+    return Attempt(
+        job_id=job_id.decode(),
+        token=token.decode(),
+        number=number,
+        params=params.decode(),
+        deadline_at=deadline_at,
+        request_id=(request_id or b"").decode(),
+        losses=losses,
+    )

@@ -1,0 +1,112 @@
+"""What a worker does beside drawing: it renews its leases, reports progress, and reaps what others left."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from typing_extensions import override
+
+from shared.celery_app import Doorbell
+from shared.errors import DarkroomError
+from shared.logs import get_logger
+from shared.settings import JobSettings
+from worker.ledger import Ledger
+from worker.store import WorkerStore
+
+log = get_logger(__name__)
+
+PROGRESS_S: Final = 0.25
+# Rings on their way for one model; a worker that answers one goes on claiming until nothing is left.
+MAX_RINGS: Final = 64
+
+
+class Ticker(threading.Thread):
+    """Calls a function at a steady pace until told to stop; whatever the function raises, it goes on."""
+
+    def __init__(self, name: str, period_s: float, tick: Callable[[], None]) -> None:
+        super().__init__(name=name, daemon=True)
+        self._period_s = period_s
+        self._tick = tick
+        self._stopped = threading.Event()
+        self._failing = False
+
+    @override
+    def run(self) -> None:
+        """Tick until stopped."""
+        due = time.monotonic()
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._period_s, time.monotonic())
+            try:
+                self._tick()
+            except Exception as error:
+                expected = isinstance(error, DarkroomError)
+                if not self._failing:
+                    log.warning(
+                        "upkeep.failed", ticker=self.name, reason=type(error).__name__, exc_info=not expected
+                    )
+                self._failing = True
+            else:
+                self._failing = False
+
+    def stop(self) -> None:
+        """Stop ticking and wait for the tick that runs."""
+        self._stopped.set()
+        self.join(timeout=5)
+
+
+class Heartbeat:
+    """Renews the worker's leases and passes on what it lost."""
+
+    def __init__(
+        self, name: str, store: WorkerStore, ledger: Ledger, models: Sequence[str], about: Mapping[str, Any]
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._ledger = ledger
+        self._models = models
+        self._about = about
+
+    def renew(self) -> None:
+        """Extend every lease; attempts that are no longer ours are told to stop."""
+        held = [(each.attempt.job_id, each.attempt.token) for each in self._ledger.all()]
+        lost = self._store.renew(self._name, self._models, held, self._about)
+        for each in self._ledger.lose(lost):
+            log.warning("lease.lost", job_id=each.attempt.job_id, reason=each.stop_reason)
+
+    def report(self) -> None:
+        """Write the steps taken since the last report."""
+        news = [mark for each in self._ledger.all() if (mark := each.news()) is not None]
+        if news:
+            self._store.progress(news)
+
+
+class Reaper:
+    """Puts right what dead workers left, and rings where work waits."""
+
+    def __init__(self, store: WorkerStore, doorbell: Doorbell) -> None:
+        self._store = store
+        self._doorbell = doorbell
+
+    def reap(self) -> None:
+        """One tick; nothing where another worker has just reaped."""
+        reaped = self._store.reap()
+        if reaped is None:
+            return
+        if reaped.requeued or reaped.lost or reaped.expired:
+            log.warning("jobs.reaped", requeued=reaped.requeued, lost=reaped.lost, expired=reaped.expired)
+        for load in reaped.loads:
+            if load.queued:
+                self._doorbell.ring(load.model, self._missing(load.model, load.queued))
+
+    def _missing(self, model: str, queued: int) -> int:
+        return max(0, min(queued, MAX_RINGS) - self._doorbell.waiting(model))
+
+
+def tickers(settings: JobSettings, heartbeat: Heartbeat, reaper: Reaper) -> list[Ticker]:
+    """Return the threads that keep a worker's word, not started yet."""
+    return [
+        Ticker("heartbeat", settings.heartbeat_s, heartbeat.renew),
+        Ticker("progress", PROGRESS_S, heartbeat.report),
+        Ticker("reaper", settings.reap_s, reaper.reap),
+    ]
