@@ -11,6 +11,7 @@ from api import errors
 from api.middleware import JsonBodies, RequestContext
 from api.resources import build
 from api.routes import generations, health, jobs, models
+from api.routes.generations import GENERATIONS_PATH
 from shared.errors import DarkroomError
 from shared.logs import configure
 from shared.settings import Settings
@@ -27,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         resources = build(settings)
         app.state.resources = resources
-        resources.watch.start()
+        resources.start()
         yield
         await resources.close()
 
@@ -37,9 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(DarkroomError, errors.on_darkroom_error)
     app.add_exception_handler(RequestValidationError, errors.on_validation_error)
     app.add_exception_handler(HTTPException, errors.on_http_error)
-    app.add_exception_handler(Exception, errors.on_bug)
     # The last one added is the outermost.
-    app.add_middleware(JsonBodies, max_bytes=settings.api.max_body_bytes)
+    app.add_middleware(JsonBodies, path=GENERATIONS_PATH, max_bytes=settings.api.max_body_bytes)
     app.add_middleware(RequestContext)
     return app
 

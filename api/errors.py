@@ -9,6 +9,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.status import HTTP_400_BAD_REQUEST, HTTP_405_METHOD_NOT_ALLOWED
 
 from shared import errors as e
 from shared.logs import get_logger
@@ -118,16 +120,32 @@ async def on_validation_error(_: Request, error: Exception) -> Response:
     return json_response({"detail": problems, **body(text, INVALID_REQUEST, param, code)}, 422)
 
 
-async def on_http_error(_: Request, error: Exception) -> Response:
-    """Answer what the router refuses (no such path, no such method) in our shape."""
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the framework refuses (no such path, no such method, an unreadable body) in our shape."""
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTP_400_BAD_REQUEST:
+        # FastAPI's word for JSON that is not broken but cannot be read: no UTF-8, a number of 5,000 digits.
+        problem = {"type": "json_invalid", "loc": ("body",), "msg": str(error.detail)}
+        return await on_validation_error(request, RequestValidationError([problem]))
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
-    kind = INVALID_REQUEST if error.status_code < 500 else SERVER_ERROR  # noqa: PLR2004
-    return json_response(body(str(error.detail), kind, None, code), error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTP_405_METHOD_NOT_ALLOWED:
+        headers["allow"] = _allowed_methods(request)
+    content = body(str(error.detail), INVALID_REQUEST, None, code)
+    return json_response(content, error.status_code, headers)
 
 
-async def on_bug(_: Request, error: Exception) -> Response:
-    """Answer for an error nobody foresaw. The only one that is logged as an error."""
+def _allowed_methods(request: Request) -> str:
+    """Return every method that the path answers; the router names only those of one of its routes."""
+    scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD", "POST", "DELETE")}
+    routes: list[BaseRoute] = request.app.routes
+    return ", ".join(
+        method for method, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)
+    )
+
+
+def bug_response(error: Exception) -> Response:
+    """Return the response to an error nobody foresaw. The only one that is logged as an error."""
     log.error("request.crashed", exc_info=error)
     return json_response(body("An internal error happened.", SERVER_ERROR, None, "internal_error"), 500)

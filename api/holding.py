@@ -24,6 +24,8 @@ async def hold(request: Request, resources: Resources, job_id: str, timeout_s: f
     Raises:
         CallerGone: the client hung up meanwhile.
     """
+    if timeout_s <= 0:
+        return False
     waiting = asyncio.ensure_future(resources.watch.ended(job_id, timeout_s))
     leaving = asyncio.ensure_future(_disconnected(request))
     try:

@@ -12,7 +12,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import error_response
+from api.errors import bug_response, error_response
 from shared.errors import BodyTooLarge, NotJson
 from shared.logs import get_logger
 
@@ -49,6 +49,11 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if status:
+                raise  # too late for another answer: the server cuts the connection
+            # Here and not in the application's own handler, which answers outside of this middleware.
+            await bug_response(error)(scope, receive, send_with_id)
         finally:
             write = log.debug if scope["path"] in {"/healthz", "/readyz"} else log.info
             duration_ms = round((time.monotonic() - started) * 1000, 1)
@@ -62,24 +67,33 @@ class RequestContext:
 
 
 class JsonBodies:
-    """Reads each POST body within its limit before anything parses it, and refuses what is not JSON."""
+    """Reads the body that a path takes within its limit before anything parses it; refuses what is not JSON.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Args:
+        app: what is wrapped.
+        path: the path that takes a body by POST.
+        max_bytes: the limit.
+    """
+
+    def __init__(self, app: ASGIApp, path: str, max_bytes: int) -> None:
         self._app = app
+        self._path = path
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", self._path):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = MutableHeaders(scope=scope)
         media_type = headers.get("content-type", "").split(";")[0].strip().lower()
         if not media_type.endswith("json"):
             await error_response(NotJson())(scope, receive, send)
             return
+        # Whatever kind of JSON the caller named, the parser behind knows it by this name only.
+        headers["content-type"] = "application/json"
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._max_bytes:
+        if length.isdecimal() and int(length) > self._max_bytes:
             await error_response(BodyTooLarge())(scope, receive, send)
             return
         body = await self._read(receive)

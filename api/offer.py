@@ -7,7 +7,7 @@ from typing import Final
 
 from api.store import ApiStore, Presence
 from shared.catalogue import Catalogue, ModelSpec
-from shared.errors import ModelNotFound, NoWorker, UnsupportedValue
+from shared.errors import ModelNotFound, QueueFull, UnsupportedValue
 from shared.params import Params
 from shared.settings import JobSettings
 
@@ -43,6 +43,16 @@ class Offer:
             return True
         return (await self._alive()).age_s(model) <= self._settings.worker_grace_s
 
+    async def require_memory(self) -> None:
+        """Check that Redis has room for another job and its result.
+
+        Raises:
+            QueueFull: it is nearly full; what is there is safe, and room comes as results expire.
+        """
+        if (await self._alive()).memory_share > self._settings.max_memory_share:
+            message = "The job store is nearly full."
+            raise QueueFull(message, retry_after_s=10)
+
     async def find(self, name: str) -> ModelSpec:
         """Return the offered model of this name or alias.
 
@@ -67,17 +77,14 @@ class Offer:
         Raises:
             ModelNotFound: there is no such model.
             UnsupportedValue: the model, or every model, cannot do this.
-            NoWorker: models could, but no worker serves one.
         """
         if name != RANDOM:
             spec = await self.find(name or self.catalogue.default)
             self._require([spec], params, await self.specs())
             return spec
         able = self._require(await self.specs(), params, await self.specs())
-        ready = [spec for spec in able if await self.live(spec.name)]
-        if not ready:
-            raise NoWorker(param="model")
-        return secrets.choice(ready)
+        # Where nobody lives, submit says so, unless the call repeats an earlier one.
+        return secrets.choice([spec for spec in able if await self.live(spec.name)] or able)
 
     def _require(
         self, candidates: Sequence[ModelSpec], params: Params, offered: Sequence[ModelSpec]

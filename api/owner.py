@@ -2,15 +2,12 @@
 
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request
 
-from shared.errors import InvalidField
-
-_SCOPE_NAME: Final = re.compile(r"^[\w.:-]{1,128}$", re.ASCII)
+_SCOPE_NAME: Final = r"^[A-Za-z0-9_.:-]{0,128}$"
 
 
 @dataclass(frozen=True)
@@ -35,31 +32,20 @@ def _digest(salt: bytes, *parts: str) -> str:
     return hmac.new(salt, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
-def _scope(name: str, value: str | None) -> str:
-    if value is None or value == "":
-        return ""
-    if not _SCOPE_NAME.match(value):
-        message = f"{name} must be 1 to 128 letters, digits, '.', ':', '_' or '-'."
-        raise InvalidField(message, param=name)
-    return value
+def _scope(name: str) -> Any:  # noqa: ANN401 - FastAPI's own type
+    return Header(alias=name, pattern=_SCOPE_NAME, description="Part of who owns the job.")
 
 
 def caller(
     request: Request,
     authorization: Annotated[str | None, Header(description="`Bearer` and an API key.")] = None,
-    openai_organization: Annotated[str | None, Header(description="Part of who owns the job.")] = None,
-    openai_project: Annotated[str | None, Header(description="Part of who owns the job.")] = None,
+    organization: Annotated[str, _scope("OpenAI-Organization")] = "",
+    project: Annotated[str, _scope("OpenAI-Project")] = "",
 ) -> Caller:
-    """Read who is calling from the headers.
-
-    Raises:
-        InvalidField: a header is not what it may be.
-    """
+    """Read who is calling from the headers."""
     salt = request.app.state.resources.settings.api.owner_salt.get_secret_value().encode()
     scheme, _, key = (authorization or "").partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
-    organization = _scope("OpenAI-Organization", openai_organization)
-    project = _scope("OpenAI-Project", openai_project)
     return Caller(_digest(salt, key, organization, project), salt)
 
 

@@ -1,10 +1,14 @@
-"""The ``Prefer`` header: how the caller wants its result delivered.
+"""How the caller wants its result delivered: the headers that say so.
 
-Source: RFC 7240, of which ``respond-async`` and ``wait`` are read; anything else is ignored, as it says.
+Source: RFC 7240 for ``Prefer``, of which ``respond-async`` and ``wait`` are read; anything else is ignored,
+as it says.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from enum import StrEnum
+from typing import Annotated, Self
+
+from fastapi import Depends, Header
 
 _LONGEST_WAIT_DIGITS = 9
 
@@ -45,3 +49,43 @@ class Prefer:
         if self.wait_s is not None:
             return float(self.wait_s)
         return 0.0 if self.respond_async else None
+
+
+class OnDisconnect(StrEnum):
+    """What becomes of the job when its caller hangs up: the header ``x-on-disconnect``."""
+
+    GRACE = "grace"
+    CANCEL = "cancel"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How this caller gets its result: what the headers say."""
+
+    prefer: Prefer
+    on_disconnect: OnDisconnect
+    idempotency_key: str
+
+    @property
+    def held(self) -> bool:
+        """Whether the call is held for the result itself, so that its caller's going means something."""
+        return self.prefer.hold_s is None and self.on_disconnect is not OnDisconnect.CONTINUE
+
+
+def delivery(
+    prefer: Annotated[str | None, Header(description="`respond-async` or `wait=N`.")] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", max_length=255, description="Replays the same job for 24 h."),
+    ] = None,
+    x_on_disconnect: Annotated[
+        OnDisconnect | None,
+        Header(description="What becomes of the job when you hang up; default: cancelled after a grace."),
+    ] = None,
+) -> Delivery:
+    """Read the headers."""
+    return Delivery(Prefer.parse(prefer), x_on_disconnect or OnDisconnect.GRACE, idempotency_key or "")
+
+
+DeliveryDep = Annotated[Delivery, Depends(delivery)]

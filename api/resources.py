@@ -6,6 +6,7 @@ from typing import Annotated
 import redis.asyncio as aioredis
 from fastapi import Depends, Request
 
+from api.holds import Holds
 from api.offer import Offer
 from api.ringing import Ringer
 from api.store import ApiStore
@@ -24,11 +25,18 @@ class Resources:
     clients: tuple[aioredis.Redis, ...]
     store: ApiStore
     watch: JobWatch
+    holds: Holds
     ringer: Ringer
     offer: Offer
 
+    def start(self) -> None:
+        """Start what runs beside the requests."""
+        self.watch.start()
+        self.holds.start()
+
     async def close(self) -> None:
         """Close everything."""
+        await self.holds.close()
         await self.watch.close()
         self.ringer.close()
         for client in self.clients:
@@ -50,6 +58,7 @@ def build(settings: Settings) -> Resources:
         clients=(commands, blocking),
         store=store,
         watch=JobWatch(blocking, store),
+        holds=Holds(store, settings.jobs),
         ringer=Ringer(Doorbell(settings.redis)),
         offer=Offer(catalogue, settings.models.enabled, store, settings.jobs),
     )

@@ -29,7 +29,11 @@ PATIENCE_S = 1.8
 
 @dataclass(frozen=True)
 class Submission:
-    """A job to be made."""
+    """A job to be made.
+
+    ``holder`` is the process that holds the caller's call, empty where the job goes on whoever waits for it;
+    ``max_wait_s`` is how long the caller would wait for the picture.
+    """
 
     id: str
     owner: str
@@ -39,6 +43,9 @@ class Submission:
     cost: int
     request_id: str
     body_digest: str
+    holder: str
+    max_wait_s: float
+    weight: float = 1.0
     replay_digest: str = ""
     retry: bool = False
 
@@ -55,10 +62,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Presence:
-    """When a model's workers were last heard of, and Redis's clock at that moment (both ms)."""
+    """When each model's workers were last heard of, and Redis's clock and memory at that moment.
+
+    Instants are in ms; ``memory_share`` is the part of maxmemory in use, 0 where there is no maxmemory.
+    """
 
     last_seen_at: Mapping[str, int]
     now: int
+    memory_share: float = 0.0
 
     def age_s(self, model: str) -> float:
         """Seconds since a worker that serves ``model`` gave a sign of life; infinite where none ever did."""
@@ -97,7 +108,7 @@ class ApiStore:
             "model": job.model,
             "params": job.params,
             "cost": str(job.cost),
-            "weight": "1",
+            "weight": repr(job.weight),
             "request_id": job.request_id,
             "record_ttl_s": str(settings.record_ttl_s),
             "result_ttl_s": str(settings.result_ttl_s),
@@ -117,6 +128,12 @@ class ApiStore:
             attach_key=self.keys.key("attach", job.owner, job.body_digest),
             retry=int(job.retry),
             body_digest=job.body_digest,
+            holder=job.holder,
+            hold_ms=settings.hold_ms,
+            max_wait_ms=int(min(job.max_wait_s, settings.deadline_s) * 1000),
+            max_owed_ms=int(settings.max_owed_s_per_owner * 1000),
+            max_result_bytes=settings.max_result_bytes,
+            live_ms=int(settings.lease_s * 1000),
         )
         return job_id.decode(), bool(made)
 
@@ -151,7 +168,9 @@ class ApiStore:
             ResultExpired: its time to live has passed.
         """
         fields = [str(index) for index in range(n)]
-        images: list[bytes | None] = await self._reach(lambda: self._client.hmget(self.keys.result(job_id), fields))
+        images: list[bytes | None] = await self._reach(
+            lambda: self._client.hmget(self.keys.result(job_id), fields)
+        )
         whole = [image for image in images if image is not None]
         if len(whole) < n:
             raise ResultExpired
@@ -173,6 +192,20 @@ class ApiStore:
             return 1.0
         mean_cost = backlog / queued if queued else cost
         return float(float(pace) * mean_cost / workers / 1000)
+
+    async def hold(self, job_ids: list[str], holder: str) -> None:
+        """Say that callers of this process still wait for these jobs."""
+        await self._run("hold", holder=holder, hold_ms=self._settings.hold_ms, ids=json.dumps(job_ids))
+
+    async def release(self, job_id: str, holder: str, *, grace_ms: int) -> None:
+        """Say that no caller of this process waits for a job any more.
+
+        Args:
+            job_id: the job.
+            holder: this process.
+            grace_ms: how long a retry may still attach; 0 cancels at once, -1 never.
+        """
+        await self._run("release", id=job_id, holder=holder, grace_ms=grace_ms)
 
     async def cancel(self, job_id: str, owner: str) -> Status:
         """Cancel a job of this owner; a finished one is left as it is.
@@ -221,11 +254,14 @@ class ApiStore:
             models = [name.decode() for name in await self._client.smembers(self.keys.models)]
             pipe = self._client.pipeline(transaction=False)
             pipe.time()
+            pipe.info("memory")
             for model in models:
                 pipe.zrevrange(self.keys.serving(model), 0, 0, withscores=True)
-            (seconds, micros), *newest = await pipe.execute()
+            (seconds, micros), memory, *newest = await pipe.execute()
             seen = {m: int(rows[0][1]) for m, rows in zip(models, newest, strict=True) if rows}
-            return Presence(seen, int(seconds) * 1000 + int(micros) // 1000)
+            most = int(memory.get("maxmemory", 0))
+            share = int(memory["used_memory"]) / most if most else 0.0
+            return Presence(seen, int(seconds) * 1000 + int(micros) // 1000, share)
 
         return await self._reach(fetch)
 

@@ -120,6 +120,14 @@ class QueueFull(Refused):
     code = "queue_full"
 
 
+class WaitTooLong(QueueFull):
+    """The queue is so long that this could not be done in time."""
+
+
+class ResultsFull(QueueFull):
+    """Too many results are waiting to be fetched or to expire."""
+
+
 class NoWorker(Refused):
     """No worker that serves this model is alive."""
 

@@ -54,12 +54,36 @@ class JobSettings(Section):
     record_ttl_s: int = Field(86400, ge=1, description="how long a finished job's record is kept")
     max_queued: int = Field(2000, ge=1, description="queued jobs in all; above: 503 queue_full")
     max_unfinished_per_owner: int = Field(500, ge=1, description="unfinished jobs of a caller; above: 429")
+    max_wait_s: float = Field(
+        600.0, gt=0, description="a held call whose picture would take longer is refused: 503 queue_full"
+    )
+    max_owed_s_per_owner: float = Field(
+        3600.0, gt=0, description="predicted work of a caller's unfinished jobs; above: 429"
+    )
+    max_result_bytes: int = Field(
+        1024**3, ge=1024, description="results that can still be fetched; above: 503 queue_full"
+    )
+    max_memory_share: float = Field(
+        0.8, gt=0, le=1, description="share of Redis's maxmemory in use above which jobs are refused"
+    )
+    abandon_grace_s: float = Field(
+        10.0, ge=0, description="a job whose last waiting caller has gone is cancelled after this"
+    )
+    hold_renew_s: float = Field(3.0, gt=0, description="how often the API says that callers still wait")
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="share of the service by OpenAI-Organization; others have 1"
+    )
     worker_grace_s: float = Field(
         30.0, ge=0, description="how long after its last worker's heartbeat a model still takes jobs"
     )
     queue_without_worker: bool = Field(
         default=False, description="accept jobs for models no worker serves (scaling from 0)"
     )
+
+    @property
+    def hold_ms(self) -> int:
+        """How long the API's word that a caller waits counts: the grace after the last one is whole."""
+        return int((self.abandon_grace_s + self.hold_renew_s) * 1000)
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeats(self) -> Self:
@@ -104,6 +128,8 @@ class WorkerSettings(Section):
         None, ge=1, description="jobs held at once by this worker; default: 1 on a CPU, 8 on a GPU"
     )
     name: str | None = Field(None, description="name in logs and job records; default: host and process id")
+    stall_s: float = Field(60.0, gt=0, description="a device that takes no step for this long is given up")
+    load_stall_s: float = Field(900.0, gt=0, description="the same while a model is being loaded")
     drain_s: float = Field(30.0, ge=0, description="after SIGTERM, running jobs may finish for this long")
     keep_result_s: float = Field(
         120.0, ge=0, description="how long a finished picture is kept while Redis is away"

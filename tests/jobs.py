@@ -60,6 +60,12 @@ class Caller:
             "replay_ttl_ms": 600_000,
             "attach_key": self.keys.key("attach", owner, body_digest) if body_digest else "",
             "retry": 0,
+            "holder": "",
+            "hold_ms": 10_000,
+            "max_wait_ms": 10**12,
+            "max_owed_ms": 10**12,
+            "max_result_bytes": 10**12,
+            "live_ms": 5000,
         }
         reply = self.run(
             "submit",

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from celery.signals import setup_logging, celeryd_init, worker_shutdown, worker_shutting_down
+from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
 from pydantic import ValidationError
 
 from shared.celery_app import doorbell_queue, make_app

@@ -143,7 +143,12 @@ class Runner:
 
         def deliver() -> None:
             self._store.save_draft(held.attempt, encoded)
-            self._store.finish(held.attempt, images=len(encoded), usage=counted)
+            size_bytes = sum(map(len, encoded))
+            error_ms = self._store.finish(
+                held.attempt, images=len(encoded), usage=counted, size_bytes=size_bytes
+            )
+            if error_ms >= 0:
+                log.info("eta.missed_by", job_id=held.attempt.job_id, error_s=error_ms / 1000)
 
         try:
             self._persist(deliver)

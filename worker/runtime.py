@@ -15,7 +15,7 @@ from worker.engine import Engine
 from worker.ledger import Ledger
 from worker.runner import Runner
 from worker.store import WorkerStore
-from worker.upkeep import Heartbeat, Reaper, tickers
+from worker.upkeep import Heartbeat, Reaper, Watchdog, tickers
 
 log = get_logger(__name__)
 
@@ -61,7 +61,8 @@ class Runtime:
         about = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
         self._doorbell = Doorbell(settings.redis)
         heartbeat = Heartbeat(self.name, store, self._ledger, list(specs), about)
-        self._tickers = tickers(settings.jobs, heartbeat, Reaper(store, self._doorbell))
+        watchdog = Watchdog(self.engine, self._ledger, settings.worker)
+        self._tickers = tickers(settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog)
         self._hand_back: threading.Timer | None = None
 
     def start(self) -> None:

@@ -61,6 +61,7 @@ class Reaped:
     requeued: int
     lost: int
     expired: int
+    abandoned: int
     loads: tuple[ModelLoad, ...]
 
 
@@ -138,14 +139,25 @@ class WorkerStore:
 
         _reaching(write)
 
-    def finish(self, attempt: Attempt, *, images: int, usage: Mapping[str, object]) -> None:
+    def finish(
+        self, attempt: Attempt, *, images: int, usage: Mapping[str, object], size_bytes: int = 0
+    ) -> int:
         """Make the attempt's draft the job's result.
+
+        Args:
+            attempt: the attempt.
+            images: how many images the draft holds.
+            usage: token counts.
+            size_bytes: what the images take in Redis.
+
+        Returns:
+            By how many milliseconds the predicted end was missed; -1 where none was predicted.
 
         Raises:
             LeaseLost: the job is no longer this attempt's.
             DraftIncomplete: the draft expired or was never whole.
         """
-        self._run(
+        (error_ms,) = self._run(
             "finish",
             draft=self.keys.draft(attempt.job_id, attempt.token),
             result=self.keys.result(attempt.job_id),
@@ -153,7 +165,9 @@ class WorkerStore:
             token=attempt.token,
             images=images,
             usage=json.dumps(dict(usage)),
+            bytes=size_bytes,
         )
+        return int(error_ms)
 
     def fail(
         self, attempt: Attempt, *, code: str, message: str, again: Literal["never", "retry", "free"] = "never"
@@ -191,12 +205,15 @@ class WorkerStore:
             period_ms=int(self._settings.reap_s * 900),
             lease_ms=self._lease_ms,
             gap_ms=max(2000, self._lease_ms * 2 // 3),
+            hold_ms=self._settings.hold_ms,
             most=200,
         )
         if not reply:
             return None
-        requeued, lost, expired, *loads = reply
-        return Reaped(requeued, lost, expired, tuple(ModelLoad(m.decode(), q, w) for m, q, w in loads))
+        requeued, lost, expired, abandoned, *loads = reply
+        return Reaped(
+            requeued, lost, expired, abandoned, tuple(ModelLoad(m.decode(), q, w) for m, q, w in loads)
+        )
 
     @property
     def _lease_ms(self) -> int:

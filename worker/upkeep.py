@@ -1,5 +1,6 @@
 """What a worker does beside drawing: it renews its leases, reports progress, and reaps what others left."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +11,15 @@ from typing_extensions import override
 from shared.celery_app import Doorbell
 from shared.errors import DarkroomError
 from shared.logs import get_logger
-from shared.settings import JobSettings
+from shared.settings import JobSettings, WorkerSettings
+from worker.engine import Engine
 from worker.ledger import Ledger
 from worker.store import WorkerStore
 
 log = get_logger(__name__)
 
 PROGRESS_S: Final = 0.25
+WATCH_S: Final = 0.5
 # Rings on their way for one model; a worker that answers one goes on claiming until nothing is left.
 MAX_RINGS: Final = 64
 
@@ -68,7 +71,11 @@ class Heartbeat:
         self._about = about
 
     def renew(self) -> None:
-        """Extend every lease; attempts that are no longer ours are told to stop."""
+        """Extend every lease; attempts that are no longer ours are told to stop.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
         held = [(each.attempt.job_id, each.attempt.token) for each in self._ledger.all()]
         lost = self._store.renew(self._name, self._models, held, self._about)
         for each in self._ledger.lose(lost):
@@ -79,6 +86,30 @@ class Heartbeat:
         news = [mark for each in self._ledger.all() if (mark := each.news()) is not None]
         if news:
             self._store.progress(news)
+
+
+class Watchdog:
+    """Ends the process when the device has stopped answering.
+
+    A hung kernel cannot be interrupted from here. With the process go its leases, and its jobs move elsewhere.
+    """
+
+    def __init__(self, engine: Engine, ledger: Ledger, settings: WorkerSettings) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._settings = settings
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the engine has work and has shown no sign of life for too long."""
+        limit_s = self._settings.load_stall_s if self._engine.loading else self._settings.stall_s
+        return len(self._ledger) > 0 and time.monotonic() - self._engine.last_tick_at > limit_s
+
+    def look(self) -> None:
+        """End the process where the engine has stalled."""
+        if self.stalled:
+            log.critical("device.stalled", jobs=[each.attempt.job_id for each in self._ledger.all()])
+            os._exit(70)  # EX_SOFTWARE; nothing that waits for the device could be run down in order
 
 
 class Reaper:
@@ -93,8 +124,14 @@ class Reaper:
         reaped = self._store.reap()
         if reaped is None:
             return
-        if reaped.requeued or reaped.lost or reaped.expired:
-            log.warning("jobs.reaped", requeued=reaped.requeued, lost=reaped.lost, expired=reaped.expired)
+        counts = {
+            "requeued": reaped.requeued,
+            "lost": reaped.lost,
+            "expired": reaped.expired,
+            "abandoned": reaped.abandoned,
+        }
+        if any(counts.values()):
+            log.warning("jobs.reaped", **counts)
         for load in reaped.loads:
             if load.queued:
                 self._doorbell.ring(load.model, self._missing(load.model, load.queued))
@@ -103,10 +140,11 @@ class Reaper:
         return max(0, min(queued, MAX_RINGS) - self._doorbell.waiting(model))
 
 
-def tickers(settings: JobSettings, heartbeat: Heartbeat, reaper: Reaper) -> list[Ticker]:
+def tickers(settings: JobSettings, heartbeat: Heartbeat, reaper: Reaper, watchdog: Watchdog) -> list[Ticker]:
     """Return the threads that keep a worker's word, not started yet."""
     return [
         Ticker("heartbeat", settings.heartbeat_s, heartbeat.renew),
         Ticker("progress", PROGRESS_S, heartbeat.report),
+        Ticker("watchdog", WATCH_S, watchdog.look),
         Ticker("reaper", settings.reap_s, reaper.reap),
     ]

@@ -15,6 +15,11 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``deadlines`` | zset | unfinished job ids by deadline (ms) |
 | ``unfinished:{owner}`` | zset | an owner's unfinished job ids by order of submission |
 | ``history:{owner}`` | zset | an owner's job ids by order of submission |
+| ``held`` | zset | jobs that live only as long as a caller waits, by the end of that (ms) |
+| ``holders:{id}`` | zset | the processes that hold calls for a job by the end of their word (ms) |
+| ``owed:{owner}`` | string | the summed cost of an owner's unfinished jobs |
+| ``results`` | zset | ``id bytes`` of results that can be fetched by the end of that (ms) |
+| ``result_bytes`` | string | their summed size |
 | ``result:{id}`` | hash | base64 of each image by index |
 | ``draft:{id}:{token}`` | hash | the same, written by an attempt and not yet the job's |
 | ``done`` | stream | ids of jobs that have ended |
@@ -27,6 +32,7 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``models`` | set | models that a worker has ever served |
 | ``worker:{worker}`` | hash | what a worker says of itself |
 | ``pace`` | hash | learned milliseconds per unit of cost by model |
+| ``eta_error`` | hash | learned error of predicted ends, as a share of the time taken, by model |
 | ``reaped_at`` | string | the instant of the last reaper tick (ms) |
 | ``order`` | string | counter that gives submissions their order |
 """

@@ -18,7 +18,9 @@ from shared.errors import (
     LeaseLost,
     NoWorker,
     QueueFull,
+    ResultsFull,
     TooManyJobs,
+    WaitTooLong,
 )
 
 LUA_DIR: Final = Path(__file__).parent / "lua"
@@ -41,6 +43,8 @@ ERRORS: Final[Mapping[int, type[DarkroomError]]] = {
     -5: NoWorker,
     -6: IdempotencyMismatch,
     -7: DraftIncomplete,
+    -8: WaitTooLong,
+    -9: ResultsFull,
 }
 
 

@@ -46,6 +46,10 @@ TRANSITIONS: Final = (
     Transition(Status.RUNNING, Status.QUEUED, "reap", "reaper", "attempt.lost"),
     Transition(Status.RUNNING, Status.FAILED, "reap", "reaper", "job.lost"),
     Transition(Status.QUEUED, Status.FAILED, "reap", "clock", "job.expired"),
+    Transition(Status.QUEUED, Status.CANCELLED, "reap", "clock", "job.abandoned"),
+    Transition(Status.RUNNING, Status.CANCELLED, "reap", "clock", "job.abandoned"),
+    Transition(Status.QUEUED, Status.CANCELLED, "release", "caller", "job.abandoned"),
+    Transition(Status.RUNNING, Status.CANCELLED, "release", "caller", "job.abandoned"),
 )
 
 

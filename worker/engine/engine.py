@@ -21,6 +21,7 @@ from worker.engine import whole
 from worker.engine.devices import describe, pick_device, release_memory
 from worker.engine.encoding import EncoderPool, Encoding
 from worker.engine.failures import translate
+from worker.engine.loading import LoadedModel
 from worker.engine.request import ImageRequest, ImageResult, Watcher
 from worker.engine.residents import Residents
 from worker.engine.tokens import count_tokens
@@ -66,6 +67,8 @@ class Engine:
             msg = "no model to serve: none is enabled and downloaded"
             raise CatalogueError(msg)
         self.last_tick_at = time.monotonic()
+        self.loading = False
+        """Whether it reads weights now: that may take minutes and shows no sign of life."""
         self._device = pick_device(device)
         self.device_name = describe(self._device)
         self._specs = specs
@@ -155,11 +158,7 @@ class Engine:
     def _draw(self, work: _Work) -> None:
         request, stages = work.request, whole.Stages()
         started_at = perf_counter()
-        try:
-            model = self._residents.get(request.model)
-        except CatalogueError as error:
-            msg = f"model {request.model!r} could not be loaded"
-            raise GenerationFailed(msg) from error
+        model = self._resident(request.model)
         loaded_at = perf_counter()
         encoding = Encoding(request, model.spec.sizes)
         for pixels in whole.draw(model, request, work.watcher, self._tick, stages):
@@ -171,6 +170,17 @@ class Engine:
             "decode": stages.decode_s,
         }
         self._encoders.finish(encoding, work.future, count_tokens(model.tokenizer, request.prompt), timings_s)
+
+    def _resident(self, name: str) -> LoadedModel:
+        self.loading = True
+        try:
+            return self._residents.get(name)
+        except CatalogueError as error:
+            msg = f"model {name!r} could not be loaded"
+            raise GenerationFailed(msg) from error
+        finally:
+            self.last_tick_at = time.monotonic()
+            self.loading = False
 
     def _failure(self, error: BaseException, model: str) -> DarkroomError:
         failure = translate(error, model)

@@ -9,6 +9,5 @@
 local job = read(ARGV[2])
 if not job or job.owner ~= ARGV[3] then return {-1} end
 if job.status ~= 'queued' and job.status ~= 'running' then return {0, job.status} end
-if job.status == 'queued' then dequeue(job) else remember(job, 'cancelled', '') end
-conclude(job, 'cancelled', error_json('job_cancelled', 'The job was cancelled.'))
+cancel(job)
 return {0, 'cancelled'}

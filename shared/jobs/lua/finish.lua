@@ -7,11 +7,12 @@
 -- @arg token string the attempt's fence
 -- @arg images count how many images the draft must hold
 -- @arg usage json token counts
--- @derives job, leases, deadlines, unfinished, done, pace
--- @returns {0}; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
+-- @arg bytes bytes size of the images
+-- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, eta_error, results, result_bytes
+-- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end
-if job.status == 'succeeded' and job.token == ARGV[3] then return {0} end
+if job.status == 'succeeded' and job.token == ARGV[3] then return {0, -1} end
 if job.status ~= 'running' or job.token ~= ARGV[3] then redis.call('DEL', KEYS[1]); return {-2} end
 if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[4]) then return {-7} end
 local record = key('job', job.id)
@@ -25,5 +26,17 @@ remember(job, 'succeeded', '')
 local measured = (now - job.started_at) / job.cost
 local pace = tonumber(redis.call('HGET', key('pace'), job.model) or measured)
 redis.call('HSET', key('pace'), job.model, exact(pace + (measured - pace) / 5))
+-- What is kept counts until the reaper finds that its time to live has passed.
+redis.call('INCRBY', key('result_bytes'), ARGV[6])
+redis.call('ZADD', key('results'), now + ttl_s * 1000, job.id .. ' ' .. ARGV[6])
+-- How good the prediction was, as a share of the whole time: the mean of the last ten or so.
+local error_ms, v = -1, redis.call('HMGET', record, 'predicted_ms', 'created_at')
+if tonumber(v[1] or '-1') >= 0 then
+  local took_ms = now - tonumber(v[2])
+  error_ms = math.abs(took_ms - tonumber(v[1]))
+  local share = error_ms / math.max(took_ms, 1)
+  local known = tonumber(redis.call('HGET', key('eta_error'), job.model) or share)
+  redis.call('HSET', key('eta_error'), job.model, exact(known + (share - known) / 10))
+end
 conclude(job, 'succeeded')
-return {0}
+return {0, error_ms}

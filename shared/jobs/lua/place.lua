@@ -12,18 +12,7 @@ local workers = redis.call('ZCOUNT', key('serving', job.model), now - tonumber(A
 local pace = redis.call('HGET', key('pace'), job.model) or ''
 local own_rank = redis.call('ZRANK', key('lane', job.model, job.lane), job.id)
 if job.status ~= 'queued' or not own_rank then return {0, -1, 0, pace, workers} end
-local lanes = key('lanes', job.model)
-local queued = redis.call('ZCARD', key('queue', job.model))
-local mean = tonumber(redis.call('GET', key('backlog', job.model)) or '0') / math.max(queued, 1)
-local mine = score(lanes, job.lane) + own_rank * mean / job.weight
-local ahead = own_rank
--- Lanes beyond the first 500 are behind: they have a later tag than these.
-local others = redis.call('ZRANGE', lanes, 0, 499, 'WITHSCORES')
-for i = 1, #others, 2 do
-  local tag = tonumber(others[i + 1])
-  if others[i] ~= job.lane and tag <= mine then
-    local waiting = redis.call('ZCARD', key('lane', job.model, others[i]))
-    ahead = ahead + math.min(waiting, 1 + math.floor((mine - tag) / math.max(mean, 1e-9)))
-  end
-end
+local mean = mean_cost(job.model)
+local tag = score(key('lanes', job.model), job.lane) + own_rank * mean / job.weight
+local ahead = own_rank + ahead_of(job.model, job.lane, tag, mean)
 return {0, ahead, math.floor(ahead * mean), pace, workers}

@@ -13,12 +13,12 @@ local function score(name, member) return tonumber(redis.call('ZSCORE', name, me
 -- Read the fields of a record that every move needs; nil where there is no such job.
 local function read(id)
   local v = redis.call('HMGET', key('job', id), 'status', 'owner', 'lane', 'model', 'cost', 'weight', 'order',
-    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'attach', 'worker')
+    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'attach', 'worker', 'keep')
   if not v[1] then return nil end
   return {id = id, status = v[1], owner = v[2], lane = v[3], model = v[4], cost = tonumber(v[5]),
     weight = tonumber(v[6]), order = v[7], attempt = tonumber(v[8]), losses = tonumber(v[9]),
     max_attempts = tonumber(v[10]), token = v[11], started_at = tonumber(v[12] or '0') or 0,
-    record_ttl_s = v[13], attach = v[14], worker = v[15]}
+    record_ttl_s = v[13], attach = v[14], worker = v[15], keep = v[16] == '1'}
 end
 
 local function virtual_time(model) return tonumber(redis.call('GET', key('vtime', model)) or '0') end
@@ -70,8 +70,46 @@ local function conclude(job, status, error_json)
   redis.call('ZREM', key('leases'), job.id)
   redis.call('ZREM', key('deadlines'), job.id)
   redis.call('ZREM', key('unfinished', job.owner), job.id)
+  redis.call('ZREM', key('held'), job.id)
+  redis.call('DEL', key('holders', job.id))
+  if redis.call('DECRBY', key('owed', job.owner), job.cost) <= 0 then redis.call('DEL', key('owed', job.owner)) end
   if status ~= 'succeeded' and job.attach ~= '' then redis.call('DEL', job.attach) end
   redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
+end
+
+-- How many queued jobs of a model start before one of `lane` that stands at `tag`. Lanes take turns by virtual
+-- time, so each other lane is served as often as its own tag stays behind; jobs count as of mean cost.
+local function ahead_of(model, lane, tag, mean)
+  local ahead = 0
+  -- Lanes beyond the first 500 are behind: they have a later tag than these.
+  local others = redis.call('ZRANGE', key('lanes', model), 0, 499, 'WITHSCORES')
+  for i = 1, #others, 2 do
+    local theirs = tonumber(others[i + 1])
+    if others[i] ~= lane and theirs <= tag then
+      local waiting = redis.call('ZCARD', key('lane', model, others[i]))
+      ahead = ahead + math.min(waiting, 1 + math.floor((tag - theirs) / math.max(mean, 1e-9)))
+    end
+  end
+  return ahead
+end
+
+local function mean_cost(model)
+  return tonumber(redis.call('GET', key('backlog', model)) or '0') / math.max(redis.call('ZCARD', key('queue', model)), 1)
+end
+
+-- The caller who waits for a job is there until `expires_at`, unless it says so again.
+local function hold(job, holder, expires_at)
+  if job.keep then return end
+  redis.call('ZADD', key('holders', job.id), 'GT', expires_at, holder)
+  redis.call('PEXPIRE', key('holders', job.id), expires_at - now + 60000)
+  redis.call('ZADD', key('held'), 'GT', expires_at, job.id)
+end
+
+-- Somebody wants this job's result whoever hangs up: it is never cancelled for want of a caller.
+local function keep(id)
+  redis.call('HSET', key('job', id), 'keep', '1')
+  redis.call('ZREM', key('held'), id)
+  redis.call('DEL', key('holders', id))
 end
 
 local function error_json(code, message) return cjson.encode({code = code, message = message}) end
@@ -83,6 +121,11 @@ local function remember(job, outcome, detail)
   history[#history + 1] = {attempt = job.attempt, worker = job.worker, started_at = job.started_at, ended_at = now,
     outcome = outcome, detail = detail}
   redis.call('HSET', record, 'history', cjson.encode(history))
+end
+
+local function cancel(job)
+  if job.status == 'queued' then dequeue(job) else remember(job, 'cancelled', '') end
+  conclude(job, 'cancelled', error_json('job_cancelled', 'The job was cancelled.'))
 end
 
 local function expire(job)

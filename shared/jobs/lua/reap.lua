@@ -4,14 +4,16 @@
 -- @arg period_ms ms a tick sooner than this after the last one does nothing: one reaper at a time
 -- @arg lease_ms ms the length of a lease
 -- @arg gap_ms ms after a silence this long nobody could renew: every lease is extended and nothing lapses
+-- @arg hold_ms ms after such a silence, how long callers have to say that they are still there
 -- @arg most count most jobs of each sort in one tick
--- @derives reaped_at, leases, deadlines, job, queue, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving
--- @returns {0, requeued, lost, expired, {model, queued, live workers}, …}; {0} where it was not this call's turn
-local period_ms, lease_ms, gap_ms, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving
+-- @returns {0, requeued, lost, expired, abandoned, {model, queued, live workers}, …}; {0} where it was not this call's turn
+local period_ms, lease_ms, gap_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local hold_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(redis.call('GET', key('reaped_at')) or now - period_ms)
 if now - last < period_ms then return {0} end
 redis.call('SET', key('reaped_at'), now)
-local requeued, lost, expired = 0, 0, 0
+local requeued, lost, expired, abandoned = 0, 0, 0, 0
 
 local function lose(job)
   job.losses = job.losses + 1
@@ -31,6 +33,9 @@ if now - last > gap_ms then
   for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do
     redis.call('ZADD', key('leases'), 'GT', now + lease_ms, id)
   end
+  for _, id in ipairs(redis.call('ZRANGE', key('held'), 0, -1)) do
+    redis.call('ZADD', key('held'), 'GT', now + hold_ms, id)
+  end
 else
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', now, 'LIMIT', 0, most)) do
     local job = read(id)
@@ -46,7 +51,20 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', now, '
     redis.call('ZREM', key('deadlines'), id)
   end
 end
-local out = {0, requeued, lost, expired}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('held'), '-inf', now, 'LIMIT', 0, most)) do
+  local job = read(id)
+  if job and (job.status == 'queued' or job.status == 'running') then
+    cancel(job)
+    abandoned = abandoned + 1
+  else
+    redis.call('ZREM', key('held'), id)
+  end
+end
+for _, entry in ipairs(redis.call('ZRANGEBYSCORE', key('results'), '-inf', now, 'LIMIT', 0, most)) do
+  redis.call('ZREM', key('results'), entry)
+  if redis.call('DECRBY', key('result_bytes'), string.match(entry, ' (%d+)$')) <= 0 then redis.call('DEL', key('result_bytes')) end
+end
+local out = {0, requeued, lost, expired, abandoned}
 for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
   out[#out + 1] = {model, redis.call('ZCARD', key('queue', model)),
     redis.call('ZCOUNT', key('serving', model), now - lease_ms, '+inf')}

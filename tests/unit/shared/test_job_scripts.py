@@ -34,7 +34,9 @@ def impatient(redis_client: redis.Redis, prefix: str) -> WorkerStore:
 
 
 def claim(store: WorkerStore, want: int = 1, **more: Any) -> list[Attempt]:
-    return list(store.claim(more.pop("model", "m"), "w1", want=want, alone=more.pop("alone", True), **more).attempts)
+    return list(
+        store.claim(more.pop("model", "m"), "w1", want=want, alone=more.pop("alone", True), **more).attempts
+    )
 
 
 def finish(store: WorkerStore, attempt: Attempt, image: bytes = b"aW1hZ2U=") -> None:
@@ -63,8 +65,25 @@ def test_nothing_is_left_over_when_every_job_has_ended(caller: Caller, store: Wo
     store.fail(attempts[1], code="generation_failed", message="no")
     caller.cancel(attempts[2].job_id)
 
-    names = {key.decode().removeprefix(caller.keys.prefix).split(":")[0] for key in caller.client.keys(caller.keys.prefix + "*")}
-    assert names <= {"job", "history", "result", "done", "moved", "order", "vtime", "pace", "idle", "claimed"}
+    names = {
+        key.decode().removeprefix(caller.keys.prefix).split(":")[0]
+        for key in caller.client.keys(caller.keys.prefix + "*")
+    }
+    left = {
+        "job",
+        "history",
+        "result",
+        "results",
+        "result_bytes",
+        "done",
+        "moved",
+        "order",
+        "vtime",
+        "pace",
+        "idle",
+        "claimed",
+    }
+    assert names <= left
 
 
 def test_a_finish_sent_twice_is_one_finish(caller: Caller, store: WorkerStore) -> None:
@@ -170,12 +189,16 @@ def test_a_job_that_lost_a_worker_runs_alone(caller: Caller, redis_client: redis
     assert [attempt.losses for attempt in idle.attempts] == [1]
 
 
-def test_a_reaper_that_was_away_extends_every_lease(caller: Caller, redis_client: redis.Redis, prefix: str) -> None:
+def test_a_reaper_that_was_away_extends_every_lease(
+    caller: Caller, redis_client: redis.Redis, prefix: str
+) -> None:
     store = impatient(redis_client, prefix)
     job_id = caller.submit()
     claim(store)
     store.reap()
-    wait_until(lambda: not caller.client.zrangebyscore(caller.keys.key("leases"), "(" + str(_now(caller)), "+inf"))
+    wait_until(
+        lambda: not caller.client.zrangebyscore(caller.keys.key("leases"), "(" + str(_now(caller)), "+inf")
+    )
     caller.client.set(caller.keys.key("reaped_at"), _now(caller) - 60_000)
 
     reaped = store.reap()
@@ -233,7 +256,9 @@ def test_another_owners_job_cannot_be_cancelled(caller: Caller) -> None:
     assert caller.status(job_id) == "queued"
 
 
-def test_a_deadline_ends_queued_and_running_jobs(caller: Caller, redis_client: redis.Redis, prefix: str) -> None:
+def test_a_deadline_ends_queued_and_running_jobs(
+    caller: Caller, redis_client: redis.Redis, prefix: str
+) -> None:
     store = WorkerStore(redis_client, JobSettings(reap_s=0.001), prefix)
     running = caller.submit(deadline_ms=30)
     claim(store)

@@ -1,0 +1,237 @@
+"""The body of a generation request, as the contract and the OpenAPI file give it.
+
+What a JSON schema can say of a rule, the schema says too, so that a client can check a body before it sends it.
+"""
+
+import re
+import unicodedata
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+from typing_extensions import override
+
+from shared.params import MAX_SEED, Background, OutputFormat, Params, Quality, Style
+
+DEFAULT_SIDE_PX: Final = 512
+# Tab, line feed and carriage return are what a text box sends; the rest of Cc has no place in a prompt.
+_CONTROL_CHARS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_CONTROL: Final = re.compile(f"[{_CONTROL_CHARS}]")
+_SIZE: Final = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
+
+# The same rules for the schema: which texts, and, digit by digit, the multiples of 8 from 64 to 4096.
+_TEXT_PATTERN: Final = f"^[^{_CONTROL_CHARS}]*$"
+_PROMPT_PATTERN: Final = f"^[^{_CONTROL_CHARS}]*[^{_CONTROL_CHARS}\\s][^{_CONTROL_CHARS}]*$"
+_AFTER_EVEN: Final = "(0[08]|16|24|32|4[08]|56|64|72|8[08]|96)"
+_AFTER_ODD: Final = "(04|12|2[08]|36|44|52|6[08]|76|84|92)"
+_SIDE_PATTERN: Final = (
+    f"(64|72|8[08]|96|[2468]{_AFTER_EVEN}|[13579]{_AFTER_ODD}"
+    f"|[1-3]([02468]{_AFTER_EVEN}|[13579]{_AFTER_ODD})|40{_AFTER_EVEN})"
+)
+_SIZE_PATTERN: Final = f"^(auto|{_SIDE_PATTERN}x{_SIDE_PATTERN})$"
+_JPEG_HAS_NO_ALPHA: Final[dict[str, Any]] = {
+    "not": {
+        "properties": {"background": {"const": "transparent"}, "output_format": {"const": "jpeg"}},
+        "required": ["background", "output_format"],
+    }
+}
+
+
+class Moderation(StrEnum):
+    """How strictly prompts are moderated."""
+
+    LOW = "low"
+    AUTO = "auto"
+
+
+class ResponseFormat(StrEnum):
+    """How images come back."""
+
+    URL = "url"
+    B64_JSON = "b64_json"
+
+
+class BackgroundChoice(StrEnum):
+    """What is behind the subject; ``auto`` is opaque."""
+
+    AUTO = "auto"
+    TRANSPARENT = "transparent"
+    OPAQUE = "opaque"
+
+
+class QualityChoice(StrEnum):
+    """Chooses the number of steps; ``auto`` is medium."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    AUTO = "auto"
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    # JSON has one kind of number, so 1.0 is an integer there; true and "1" are not.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _text(value: str) -> str:
+    if _CONTROL.search(value):
+        code, message = "control_character", "must not contain control characters"
+        raise PydanticCustomError(code, message)
+    return value
+
+
+def _size(value: str) -> str:
+    found = _SIZE.fullmatch(value)
+    sides = [int(side) for side in found.groups()] if found else []
+    if value != "auto" and (not found or any(side % 8 or not 64 <= side <= 4096 for side in sides)):  # noqa: PLR2004
+        code, message = "size", "must be auto, or WIDTHxHEIGHT in multiples of 8 from 64 to 4096"
+        raise PydanticCustomError(code, message)
+    return value
+
+
+Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"pattern": _TEXT_PATTERN})]
+Prompt = Annotated[
+    str,
+    AfterValidator(_text),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000),
+    Field(json_schema_extra={"pattern": _PROMPT_PATTERN}),
+]
+
+
+class GenerationRequest(BaseModel):
+    """The documented request, and our ``seed`` and ``negative_prompt``.
+
+    Every optional field may be null and then takes its default. Unknown fields are ignored here and named in
+    the response header ``x-ignored-fields``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra=_JPEG_HAS_NO_ALPHA)
+
+    max_n: ClassVar[int] = 4
+
+    prompt: Prompt = Field(description="What to draw: 1 to 32,000 characters after trimming.")
+    output_format: OutputFormat = Field(OutputFormat.PNG, description="File format of the images.")
+    background: BackgroundChoice = Field(
+        BackgroundChoice.AUTO, description="`transparent` needs png or webp and a model that can do it."
+    )
+    model: Annotated[Text, Field(max_length=256)] = Field(
+        "",
+        description="A name or alias; empty: the default; `random`: any model that can serve this.",
+    )
+    moderation: Moderation = Field(Moderation.AUTO, description="`low` blocks only the severe categories.")
+    n: Whole = Field(1, ge=1, le=4, description="Number of images.")
+    output_compression: Whole = Field(
+        95, ge=0, le=100, description="Quality of webp and jpeg; png ignores it."
+    )
+    quality: QualityChoice = Field(QualityChoice.AUTO, description="Chooses the number of denoising steps.")
+    response_format: ResponseFormat = Field(
+        ResponseFormat.B64_JSON, description="Only `b64_json` is supported."
+    )
+    size: Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern": _SIZE_PATTERN})] = Field(
+        "auto", description="`auto` (512x512) or WIDTHxHEIGHT, multiples of 8 from 64 to 4096."
+    )
+    style: Style = Field(Style.VIVID, description="Applied per model.")
+    user: Annotated[str, Field(max_length=256)] = Field(
+        "", description="Your end user; kept only as a keyed hash."
+    )
+    stream: Annotated[bool, Field(strict=True)] = Field(False, description="Server-sent events.")  # noqa: FBT003
+    partial_images: Whole = Field(0, ge=0, le=3, description="Previews to send while streaming.")
+    seed: Annotated[Whole, Field(ge=0, le=MAX_SEED)] | None = Field(
+        None, description="Image i uses seed + i. Same seed, same model, same settings: the same picture."
+    )
+    negative_prompt: Annotated[Text, Field(max_length=32_000)] | None = Field(
+        None, description="What not to draw, for models that take it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, body: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+        if isinstance(body, dict):
+            optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+            return {k: v for k, v in body.items() if v is not None or k not in optional}
+        return body
+
+    @field_validator("user")
+    @classmethod
+    def _user_is_text(cls, value: str) -> str:
+        return unicodedata.normalize("NFC", value)
+
+    @field_validator("background")
+    @classmethod
+    def _jpeg_has_no_alpha(cls, value: BackgroundChoice, info: ValidationInfo) -> BackgroundChoice:
+        if value is BackgroundChoice.TRANSPARENT and info.data.get("output_format") is OutputFormat.JPEG:
+            code, message = (
+                "transparent_jpeg",
+                "transparent needs output_format png or webp: jpeg has no alpha",
+            )
+            raise PydanticCustomError(code, message)
+        return value
+
+    @classmethod
+    @override
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say in the schema that every optional field may be null."""
+        document = handler(schema)
+        resolved = handler.resolve_ref_schema(document)
+        for name, field in resolved.get("properties", {}).items():
+            if name in resolved.get("required", ()) or "anyOf" in field:
+                continue
+            kept = {k: field.pop(k) for k in ("default", "description", "title") if k in field}
+            inner = dict(field)
+            field.clear()
+            field.update({"anyOf": [inner, {"type": "null"}], **kept})
+        return document
+
+    def dimensions(self) -> tuple[int, int]:
+        """Return width and height in pixels."""
+        if self.size == "auto":
+            return DEFAULT_SIDE_PX, DEFAULT_SIDE_PX
+        width, height = self.size.split("x")
+        return int(width), int(height)
+
+    def params(self, seed: int) -> Params:
+        """Return the choices with every ``auto`` decided.
+
+        Args:
+            seed: the seed to use where the caller gave none.
+        """
+        width, height = self.dimensions()
+        transparent = self.background is BackgroundChoice.TRANSPARENT
+        return Params(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            background=Background.TRANSPARENT if transparent else Background.OPAQUE,
+            n=self.n,
+            output_compression=self.output_compression,
+            output_format=self.output_format,
+            quality=Quality.MEDIUM if self.quality is QualityChoice.AUTO else Quality(self.quality.value),
+            width=width,
+            height=height,
+            style=self.style,
+            seed=self.seed if self.seed is not None else seed,
+        )
+
+    @classmethod
+    def with_max_n(cls, max_n: int) -> type[Self]:
+        """Return this body with another limit of ``n``."""
+        n = (Whole, Field(1, ge=1, le=max_n, description="Number of images."))
+        return create_model("GenerationRequest", __base__=cls, __doc__=cls.__doc__, n=n)

@@ -1,0 +1,96 @@
+"""Callers who wait, as the store sees them: a job lives as long as somebody wants it.
+
+While a call is held, this process says every few seconds that its caller is still there. When the last one
+has gone, the job is cancelled after a grace in which a retry may attach, here or at another process. A
+process that dies stops saying so, and the reaper does the rest.
+"""
+
+import asyncio
+import secrets
+from collections import Counter
+
+from api.prefer import OnDisconnect
+from api.store import ApiStore
+from shared.errors import JobNotFound, StoreUnavailable
+from shared.logs import get_logger
+from shared.settings import JobSettings
+
+log = get_logger(__name__)
+
+_CHUNK = 1000
+
+
+class Holds:
+    """The calls that this process holds, counted by job."""
+
+    def __init__(self, store: ApiStore, settings: JobSettings) -> None:
+        self.holder = secrets.token_hex(8)
+        self._store = store
+        self._settings = settings
+        self._calls: Counter[str] = Counter()
+        self._renewing: asyncio.Task[None] | None = None
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs have a caller here."""
+        return len(self._calls)
+
+    def start(self) -> None:
+        """Start renewing."""
+        self._renewing = asyncio.create_task(self._renew_forever())
+
+    async def close(self) -> None:
+        """Stop renewing; what is still held lapses after its grace, unless a retry comes."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        await asyncio.gather(*self._releasing, return_exceptions=True)
+
+    def enter(self, job_id: str) -> None:
+        """A call waits for this job. Its submission has told the store already."""
+        self._calls[job_id] += 1
+
+    def ended(self, job_id: str) -> None:
+        """A call that waited for this job has its answer."""
+        self._leave(job_id)
+
+    def gone(self, job_id: str, choice: OnDisconnect) -> None:
+        """The caller has hung up; returns at once."""
+        if self._leave(job_id):
+            grace_ms = 0 if choice is OnDisconnect.CANCEL else int(self._settings.abandon_grace_s * 1000)
+            self._release(job_id, grace_ms)
+
+    async def keep(self, job_id: str) -> None:
+        """The call ends before its job, which goes on whoever waits for it."""
+        self._leave(job_id)
+        await self._store.release(job_id, self.holder, grace_ms=-1)
+
+    def _leave(self, job_id: str) -> bool:
+        """Whether this was the last call for the job in this process."""
+        self._calls[job_id] -= 1
+        if self._calls[job_id] > 0:
+            return False
+        del self._calls[job_id]
+        return True
+
+    def _release(self, job_id: str, grace_ms: int) -> None:
+        async def release() -> None:
+            try:
+                await self._store.release(job_id, self.holder, grace_ms=grace_ms)
+            except (StoreUnavailable, JobNotFound):
+                # Nobody renews it any more: it lapses by itself.
+                log.warning("hold.not_released", job_id=job_id)
+
+        task = asyncio.create_task(release())
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.hold_renew_s)
+            job_ids = list(self._calls)
+            try:
+                for start in range(0, len(job_ids), _CHUNK):
+                    await self._store.hold(job_ids[start : start + _CHUNK], self.holder)
+            except StoreUnavailable:
+                log.warning("holds.not_renewed", jobs=len(job_ids))

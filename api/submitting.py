@@ -1,0 +1,69 @@
+"""From a validated request to a durable job: the model chosen, the price known, the doorbell rung."""
+
+import math
+import secrets
+
+import structlog
+from fastapi import Request
+
+from api.generation_request import GenerationRequest
+from api.owner import Caller
+from api.prefer import Delivery
+from api.resources import Resources
+from api.store import Submission
+from shared.errors import QueueFull, Refused, TooManyJobs
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+
+async def submit(
+    request: Request, body: GenerationRequest, caller: Caller, resources: Resources, delivery: Delivery
+) -> str:
+    """Make the job, or find the one that this call repeats, and return its id.
+
+    Raises:
+        RequestError: no model can do this.
+        Refused: it is not accepted now.
+    """
+    params = body.params(secrets.randbits(32))
+    spec = await resources.offer.choose(body.model, params)
+    await resources.offer.require_memory()
+    settings = resources.settings.jobs
+    key = delivery.idempotency_key
+    submission = Submission(
+        id=secrets.token_hex(16),
+        owner=caller.owner,
+        lane=caller.lane(body.user),
+        model=spec.name,
+        params=params.model_dump_json(),
+        # A whole number of thousandths, so that sums of costs never drift.
+        cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
+        request_id=request.state.request_id,
+        # What was asked for, not the bytes: key order, spacing and nulls make no other request.
+        body_digest=caller.digest(body.model_dump_json()),
+        holder=resources.holds.holder if delivery.held else "",
+        max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
+        weight=settings.weights.get(request.headers.get("openai-organization", ""), 1.0),
+        replay_digest=caller.digest(key) if key else "",
+        retry=request.headers.get("x-stainless-retry-count", "0").strip("0").isdecimal(),
+    )
+    job_id, made = await _store(resources, submission)
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+    if made:
+        resources.ringer.ring(submission.model)
+        log.info("job.submitted", model=submission.model, cost=submission.cost)
+    else:
+        log.info("job.attached", model=submission.model)
+    return job_id
+
+
+async def _store(resources: Resources, submission: Submission) -> tuple[str, bool]:
+    try:
+        return await resources.store.submit(submission)
+    except (QueueFull, TooManyJobs) as refusal:
+        drain_s = await resources.store.drain_s(submission.model, submission.cost)
+        raise type(refusal)(retry_after_s=math.ceil(drain_s)) from refusal
+    except Refused as refusal:
+        log.warning("job.refused", code=refusal.code, model=submission.model)
+        raise

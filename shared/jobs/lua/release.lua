@@ -1,0 +1,28 @@
+#!lua flags=allow-oom
+-- The last call that a process held for a job has ended. When no other process holds one, the job is cancelled after
+-- a grace in which a retry may attach, at once, or not at all.
+-- @arg prefix string prefix of every key
+-- @arg id string the job
+-- @arg holder string the process that held the call
+-- @arg grace_ms ms the grace; 0: cancel at once; -1: the job goes on whoever has gone
+-- @derives job, held, holders, leases, deadlines, unfinished, owed, done, queue, lanes, lane, idle, backlog
+-- @returns {0, status}; {-1} no such job
+local job, holders, grace_ms = read(ARGV[2]), key('holders', ARGV[2]), tonumber(ARGV[4])
+if not job then return {-1} end
+if job.status ~= 'queued' and job.status ~= 'running' or job.keep then return {0, job.status} end
+if grace_ms < 0 then
+  keep(job.id)
+  return {0, job.status}
+end
+redis.call('ZREM', holders, ARGV[3])
+redis.call('ZREMRANGEBYSCORE', holders, '-inf', now)
+local last = redis.call('ZREVRANGE', holders, 0, 0, 'WITHSCORES')[2]
+if last then
+  redis.call('ZADD', key('held'), last, job.id)
+elseif grace_ms > 0 then
+  redis.call('ZADD', key('held'), now + grace_ms, job.id)
+else
+  cancel(job)
+  return {0, 'cancelled'}
+end
+return {0, job.status}
