@@ -1,12 +1,12 @@
 """The body of a generation request, as the contract and the OpenAPI file give it.
 
-What a JSON schema can say of a rule, the schema says too, so that a client can check a body before it sends it.
+What a JSON schema can say of a rule, the schema says too: a client can check a body before it sends it.
 """
 
 import re
 import unicodedata
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,22 +15,23 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    StringConstraints,
     create_model,
     field_validator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import ValidationInfo
 from typing_extensions import override
 
 from shared.params import MAX_SEED, Background, OutputFormat, Params, Quality, Style
 
 DEFAULT_SIDE_PX: Final = 512
+MAX_PROMPT_CHARS: Final = 32_000
 # Tab, line feed and carriage return are what a text box sends; the rest of Cc has no place in a prompt.
 _CONTROL_CHARS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-_CONTROL: Final = re.compile(f"[{_CONTROL_CHARS}]")
+# JSON can spell half a surrogate pair; no text contains one.
+_NOT_TEXT: Final = re.compile(f"[{_CONTROL_CHARS}\\ud800-\\udfff]")
 _SIZE: Final = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
 
 # The same rules for the schema: which texts, and, digit by digit, the multiples of 8 from 64 to 4096.
@@ -90,10 +91,26 @@ def _whole(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def _text(value: str) -> str:
-    if _CONTROL.search(value):
-        code, message = "control_character", "must not contain control characters"
+    if _NOT_TEXT.search(value):
+        code, message = (
+            "control_character",
+            "must not contain control characters or halves of surrogate pairs",
+        )
         raise PydanticCustomError(code, message)
     return value
+
+
+def _trimmed(value: str) -> str:
+    # Not pydantic's own constraints: after a function they trim, but measure the untrimmed text.
+    prompt = _text(value).strip()
+    kind: Literal["string_too_short", "string_too_long"]
+    if not prompt:
+        kind = "string_too_short"
+        raise PydanticKnownError(kind, {"min_length": 1})
+    if len(prompt) > MAX_PROMPT_CHARS:
+        kind = "string_too_long"
+        raise PydanticKnownError(kind, {"max_length": MAX_PROMPT_CHARS})
+    return prompt
 
 
 def _size(value: str) -> str:
@@ -106,12 +123,19 @@ def _size(value: str) -> str:
 
 
 Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
-Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"pattern": _TEXT_PATTERN})]
+# The limit stands before the function: after one, pydantic calls a long text a list with too many items.
+ModelName = Annotated[
+    str, Field(max_length=256, json_schema_extra={"pattern": _TEXT_PATTERN}), AfterValidator(_text)
+]
+NegativePrompt = Annotated[
+    str,
+    Field(max_length=MAX_PROMPT_CHARS, json_schema_extra={"pattern": _TEXT_PATTERN}),
+    AfterValidator(_text),
+]
 Prompt = Annotated[
     str,
-    AfterValidator(_text),
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000),
-    Field(json_schema_extra={"pattern": _PROMPT_PATTERN}),
+    AfterValidator(_trimmed),
+    Field(json_schema_extra={"pattern": _PROMPT_PATTERN, "minLength": 1, "maxLength": MAX_PROMPT_CHARS}),
 ]
 
 
@@ -131,7 +155,7 @@ class GenerationRequest(BaseModel):
     background: BackgroundChoice = Field(
         BackgroundChoice.AUTO, description="`transparent` needs png or webp and a model that can do it."
     )
-    model: Annotated[Text, Field(max_length=256)] = Field(
+    model: ModelName = Field(
         "",
         description="A name or alias; empty: the default; `random`: any model that can serve this.",
     )
@@ -153,10 +177,10 @@ class GenerationRequest(BaseModel):
     )
     stream: Annotated[bool, Field(strict=True)] = Field(False, description="Server-sent events.")  # noqa: FBT003
     partial_images: Whole = Field(0, ge=0, le=3, description="Previews to send while streaming.")
-    seed: Annotated[Whole, Field(ge=0, le=MAX_SEED)] | None = Field(
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_whole)] | None = Field(
         None, description="Image i uses seed + i. Same seed, same model, same settings: the same picture."
     )
-    negative_prompt: Annotated[Text, Field(max_length=32_000)] | None = Field(
+    negative_prompt: NegativePrompt | None = Field(
         None, description="What not to draw, for models that take it."
     )
 

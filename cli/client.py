@@ -15,7 +15,7 @@ from shared.errors import DarkroomError
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _TIMEOUT: Final = httpx2.Timeout(30.0, connect=5.0)
 _RESULT_TIMEOUT_S: Final = 300.0
-_PROBE_TIMEOUT_S: Final = 3.0
+_PROBE_TIMEOUT_S: Final = 2.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_READY: Final = 503
 _GENERATIONS: Final = "/v1/images/generations"

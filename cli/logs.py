@@ -17,7 +17,7 @@ def tail(log: Path, lines: int = 15) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(text.splitlines()[-lines:])
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
 
 def start_afresh(log: Path) -> None:
@@ -63,4 +63,5 @@ def _in_words(line: bytes) -> str:
         for name, value in entry.items()
         if name not in {"level", "event", "timestamp", "logger", "exception"}
     )
-    return f"{entry['level']}: {entry.get('event', '')} {details}".rstrip()
+    event = str(entry.get("event", "")).partition("\n")[0]
+    return f"{entry['level']}: {event} {details}".rstrip()

@@ -3,11 +3,11 @@
 It knows the command lines of the parts and how to tell that they are ready; it imports none of them.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
@@ -19,7 +19,7 @@ from cli.processes import Child, Program
 from cli.run_folder import RunFolder
 from cli.servers import OLDEST_VERSION, public_address, running_version, version_text
 from cli.signals import never
-from cli.supervisor import STOP_GRACE_S, Supervisor
+from cli.supervisor import STOP_GRACE_S, Say, Supervisor
 from cli.valkey import EmbeddedServer
 from shared.errors import ConfigurationError
 from shared.settings import REPO_ROOT, RedisSettings, Settings
@@ -27,6 +27,9 @@ from shared.settings import REPO_ROOT, RedisSettings, Settings
 READY_TIMEOUT_S: Final = 180.0
 MOST_DRAIN_S: Final = STOP_GRACE_S / 2  # a worker must have handed its jobs back before it is killed
 _PROBE_S: Final = 0.05
+# torch's threads spin while they wait for each other. Where anything else wants the CPU (a second worker, a
+# browser) that is ruinous: on two busy cores a picture took 22 to 49 s with spinning, 6 to 10 s without.
+_OMP_WAIT_POLICY: Final = "PASSIVE"
 _API: Final = (sys.executable, "-m", "api")
 _WORKER: Final = (sys.executable, "-m", "celery", "-A", "worker.main", "worker")
 
@@ -63,10 +66,10 @@ class LocalService:
 
     Args:
         layout: What to start.
-        say: Called with a line for the user when a part died or was started again, and with its log.
+        say: See `Supervisor`.
     """
 
-    def __init__(self, layout: Layout, say: Callable[[str, Path], None]) -> None:
+    def __init__(self, layout: Layout, say: Say) -> None:
         self.layout = layout
         self.children: list[Child] = []
         self._supervisor = Supervisor(say)
@@ -130,6 +133,7 @@ class LocalService:
             "DARKROOM_API__HOST": self.layout.host,
             "DARKROOM_API__PORT": str(self.layout.port),
             "DARKROOM_WORKER__DRAIN_S": str(min(self.layout.drain_s, MOST_DRAIN_S)),
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", _OMP_WAIT_POLICY),
             "PYTHONUNBUFFERED": "1",
         }
         return Program(name, command, self.layout.folder.log(name), REPO_ROOT, environment)

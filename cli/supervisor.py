@@ -17,6 +17,8 @@ LAST_RESTART_S: Final = 30.0
 HEALTHY_AFTER_S: Final = 30.0
 STOP_GRACE_S: Final = 10.0
 
+Say = Callable[[str, Path | None], None]
+
 
 class _Watched:
     """A child, and when it may be started again."""
@@ -40,10 +42,10 @@ class Supervisor:
     """Groups of children; a group that was started later is stopped first.
 
     Args:
-        say: Called with a line for the user whenever a child died or was started again, and with its log.
+        say: Called with a line for the user whenever a child died (then with its log) or was started again.
     """
 
-    def __init__(self, say: Callable[[str, Path], None]) -> None:
+    def __init__(self, say: Say) -> None:
         self._say = say
         self._groups: list[list[_Watched]] = []
 
@@ -69,8 +71,7 @@ class Supervisor:
             elif now >= watched.restart_at:
                 watched.restart_at = None
                 watched.child.start()
-                program = watched.child.program
-                self._say(f"{program.name} was started again", program.log)
+                self._say(f"{watched.child.program.name} was started again", None)
 
     def stop(self, hurry: Callable[[], bool] = never, grace_s: float = STOP_GRACE_S) -> None:
         """Stop every child, the latest group first."""

@@ -29,10 +29,11 @@ def complain(message: str) -> None:
     err.print(line.append(message, style="default"), soft_wrap=True)
 
 
-def announce(line: str, log: Path) -> None:
-    """Tell the user what became of a part of the service."""
-    say(f"{line} (log: {shown(log)})", style="yellow", console=err)
-    say(tail(log, lines=5), style="dim", console=err)
+def announce(line: str, log: Path | None = None) -> None:
+    """Tell the user what became of a part of the service; of one that died, how its log ends."""
+    say(line, style="yellow", console=err)
+    if log is not None:
+        say(f"{shown(log)} ends:\n{tail(log, lines=5)}", style="dim", console=err)
 
 
 def shown(path: Path) -> str:

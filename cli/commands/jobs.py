@@ -8,12 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import DEFAULT_URL, Client, Connection, Json
+from cli.commands.dead import dead
 from cli.drawing import FINAL
 from cli.options import ApiKey, BaseUrl, Organization, Project
 from cli.progress import describe
 from cli.terminal import out, say
 
 app = typer.Typer(invoke_without_command=True)
+app.command("dead")(dead)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="id of the job", show_default=False)]
 

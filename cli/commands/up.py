@@ -81,7 +81,7 @@ def _start(service: LocalService) -> None:
     with Client(Connection(service.layout.address)) as client:
         say("waiting for the API")
         service.wait_for(answering(client), "the API does not answer")
-        say(f"waiting for {service.layout.workers} worker(s) to load the model")
+        say("waiting for a worker to load the model")
         service.wait_for(ready(client), "no worker is ready")
     say(f"ready after {time.monotonic() - started_at:.1f} s", style="bold green")
 

@@ -90,7 +90,8 @@ def test_without_a_configured_server_the_embedded_one_is_found() -> None:
 
 
 def test_a_port_that_another_program_has_is_missing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
         finding = check_port("127.0.0.1", taken.getsockname()[1])
 
     assert finding.verdict is Verdict.MISSING

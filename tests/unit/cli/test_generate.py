@@ -1,12 +1,18 @@
 """`darkroom generate`: each option becomes its field, each picture a file, each error a line."""
 
 import base64
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import Darkroom
+from tests.unit.cli.processes import REPO_ROOT
 from tests.unit.cli.service import FakeService, job
+from tests.waiting import wait_until
 
 POST = ("POST", "/v1/images/generations")
 GET_JOB = ("GET", "/v1/images/jobs/0123456789abcdef")
@@ -209,3 +215,23 @@ def test_a_prompt_that_is_not_utf8_is_one_line(service: FakeService, darkroom: D
     result = darkroom("generate", "a swan \udcff", "--base-url", service.url)
 
     assert (result.exit_code, result.stderr) == (1, "error: prompt is not valid UTF-8\n")
+
+
+def test_ctrl_c_cancels_the_job(service: FakeService, tmp_path: Path) -> None:
+    service.will_answer(*POST, job("queued"), status=202)
+    service.will_answer(*GET_JOB, job("running"))
+    service.will_answer("DELETE", GET_JOB[1], job("cancelled"))
+    command = [sys.executable, "-m", "cli", "generate", "a swan", "--base-url", service.url]
+    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
+
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: len(service.asked) >= 2, what="the job being followed")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+
+    assert process.returncode == 130
+    assert service.asked[-1].method == "DELETE"
+    assert said.endswith("cancelled job 0123456789abcdef\n")
+    assert list(tmp_path.iterdir()) == []

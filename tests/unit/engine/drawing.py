@@ -14,8 +14,9 @@ RequestMaker = Callable[..., ImageRequest]
 
 
 def engine_of(catalogue: Catalogue) -> Engine:
-    """An engine on the CPU that serves everything in a catalogue."""
-    return Engine({spec.name: (spec, catalogue.check_weights(spec)) for spec in catalogue.specs}, "cpu")
+    """An engine on the CPU that serves everything in a catalogue; tiny models are slower on more threads."""
+    specs = {spec.name: (spec, catalogue.check_weights(spec)) for spec in catalogue.specs}
+    return Engine(specs, "cpu", torch_threads=1)
 
 
 class Recorder:

@@ -1,5 +1,6 @@
 """The shipped model really draws what it is asked for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from worker.planning import image_request
 def engine(request: pytest.FixtureRequest, glyph: tuple[ModelSpec, Path]) -> Iterator[Engine]:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    running = Engine({"glyph": glyph}, request.param)
+    running = Engine({"glyph": glyph}, request.param, torch_threads=os.cpu_count())
     running.start()
     yield running
     running.close()

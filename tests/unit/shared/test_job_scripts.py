@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 import redis
 
-from shared.errors import IdempotencyMismatch, JobNotFound, LeaseLost, NoWorker, QueueFull, TooManyJobs
+from shared.errors import (
+    IdempotencyMismatch,
+    JobNotFound,
+    LeaseLost,
+    NoWorker,
+    QueueFull,
+    ResultsFull,
+    TooManyJobs,
+    WaitTooLong,
+)
 from shared.jobs import scripts
 from shared.jobs.scripts import DraftIncomplete
 from shared.jobs.status import TERMINAL, TRANSITIONS, Status, allowed
@@ -240,6 +249,117 @@ def test_a_cancelled_job_never_runs_on(caller: Caller, store: WorkerStore, runni
     assert caller.ended() == [(job_id, "cancelled")]
 
 
+def test_an_attempt_cannot_finish_a_job_that_was_cancelled_under_it(
+    caller: Caller, store: WorkerStore
+) -> None:
+    job_id = caller.submit()
+    (attempt,) = claim(store)
+    caller.cancel(job_id)
+
+    with pytest.raises(LeaseLost):
+        finish(store, attempt)
+
+    assert caller.status(job_id) == "cancelled"
+    assert not caller.client.exists(caller.keys.result(job_id))
+
+
+def test_a_job_lives_while_a_caller_holds_it(caller: Caller, store: WorkerStore) -> None:
+    held = caller.keys.key("held")
+    job_id = caller.submit(holder="api1", hold_ms=50)
+    caller.run("hold", holder="api2", hold_ms=600_000, ids=json.dumps([job_id]))
+
+    caller.run("release", id=job_id, holder="api1", grace_ms=0)
+    assert caller.status(job_id) == "queued"
+    assert caller.client.zscore(held, job_id) > _now(caller) + 500_000
+    caller.run("release", id=job_id, holder="api2", grace_ms=0)
+
+    assert caller.status(job_id) == "cancelled"
+
+
+def test_a_job_is_abandoned_after_its_grace(caller: Caller, redis_client: redis.Redis, prefix: str) -> None:
+    store = WorkerStore(redis_client, JobSettings(reap_s=0.001), prefix)
+    job_id = caller.submit(holder="api1")
+    caller.run("release", id=job_id, holder="api1", grace_ms=20)
+
+    wait_until(lambda: (reaped := store.reap()) is not None and reaped.abandoned == 1)
+
+    assert caller.status(job_id) == "cancelled"
+
+
+def test_a_retry_within_the_grace_keeps_the_job(caller: Caller) -> None:
+    job_id = caller.submit(holder="api1", body_digest="b")
+    caller.run("release", id=job_id, holder="api1", grace_ms=20)
+
+    assert caller.submit(holder="api2", body_digest="b", retry=1, hold_ms=600_000) == job_id
+
+    assert caller.client.zscore(caller.keys.key("held"), job_id) > _now(caller) + 500_000
+
+
+def test_a_job_somebody_wants_anyway_is_never_abandoned(caller: Caller) -> None:
+    job_id = caller.submit(holder="api1", body_digest="b")
+    caller.submit(holder="", body_digest="b", retry=1)
+
+    caller.run("release", id=job_id, holder="api1", grace_ms=0)
+
+    assert caller.status(job_id) == "queued"
+    assert not caller.client.exists(caller.keys.key("held"))
+
+
+def taught(caller: Caller, pace_ms: float) -> None:
+    caller.client.hset(caller.keys.key("pace"), "m", pace_ms)
+
+
+def test_a_wait_that_would_be_too_long_is_refused(caller: Caller) -> None:
+    taught(caller, 1.0)
+    for _ in range(3):
+        caller.submit(cost=1000)
+
+    with pytest.raises(WaitTooLong):
+        caller.submit(cost=1000, max_wait_ms=3500)
+    # Another owner's turn comes sooner.
+    caller.submit(owner="other", cost=1000, max_wait_ms=3500)
+
+
+def test_an_owner_that_owes_too_much_work_is_refused(caller: Caller) -> None:
+    taught(caller, 1.0)
+    caller.submit(cost=1000)
+
+    with pytest.raises(TooManyJobs):
+        caller.submit(cost=1000, max_owed_ms=1500)
+    caller.submit(owner="other", cost=2000, max_owed_ms=1500)
+
+
+def test_results_nobody_fetches_refuse_new_jobs_until_they_expire(
+    caller: Caller, redis_client: redis.Redis, prefix: str
+) -> None:
+    store = WorkerStore(redis_client, JobSettings(reap_s=0.001), prefix)
+    caller.submit()
+    (attempt,) = claim(store)
+    store.save_draft(attempt, [b"x" * 100])
+    store.finish(attempt, images=1, usage=USAGE, size_bytes=100)
+
+    with pytest.raises(ResultsFull):
+        caller.submit(max_result_bytes=99)
+    (entry,) = caller.client.zrange(caller.keys.key("results"), 0, -1)
+    caller.client.zadd(caller.keys.key("results"), {entry: 1})
+    wait_until(store.reap)
+
+    assert not caller.client.exists(caller.keys.key("result_bytes"))
+    caller.submit(max_result_bytes=99)
+
+
+def test_the_error_of_a_prediction_is_measured(caller: Caller, store: WorkerStore) -> None:
+    taught(caller, 5.0)
+    caller.submit(cost=1000)
+    (attempt,) = claim(store)
+    store.save_draft(attempt, [b"x"])
+
+    error_ms = store.finish(attempt, images=1, usage=USAGE, size_bytes=1)
+
+    assert 4000 < error_ms <= 5000
+    assert float(caller.client.hget(caller.keys.key("eta_error"), "m")) > 1
+
+
 def test_cancelling_a_finished_job_leaves_it_as_it_is(caller: Caller, store: WorkerStore) -> None:
     job_id = caller.submit()
     finish(store, claim(store)[0])
@@ -394,7 +514,21 @@ def test_finished_jobs_teach_the_pace(caller: Caller, store: WorkerStore) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["submit", "claim", "renew", "progress", "finish", "fail", "cancel", "reap", "place", "load"]
+    "name",
+    [
+        "submit",
+        "claim",
+        "renew",
+        "progress",
+        "finish",
+        "fail",
+        "cancel",
+        "reap",
+        "place",
+        "load",
+        "hold",
+        "release",
+    ],
 )
 def test_every_script_says_what_it_takes_and_returns(name: str) -> None:
     script = scripts.load(name)

@@ -1,0 +1,83 @@
+"""The tests of the job store would notice: each of its guards, taken out alone, turns them red."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.settings import REPO_ROOT
+
+# (what is taken out, the script, the text, what stands there instead)
+MUTATIONS = {
+    "token compare of finish": (
+        "finish.lua",
+        "job.status ~= 'running' or job.token ~= ARGV[3]",
+        "job.status ~= 'running'",
+    ),
+    "status compare of finish": (
+        "finish.lua",
+        "job.status ~= 'running' or job.token ~= ARGV[3]",
+        "job.token ~= ARGV[3]",
+    ),
+    "token compare of fail": (
+        "fail.lua",
+        "job.status ~= 'running' or job.token ~= ARGV[3]",
+        "job.status ~= 'running'",
+    ),
+    "token compare of renew": (
+        "renew.lua",
+        "job.status == 'running' and job.token == pair[2]",
+        "job.status == 'running'",
+    ),
+    "status compare of cancel": (
+        "cancel.lua",
+        "job.status ~= 'queued' and job.status ~= 'running'",
+        "false",
+    ),
+    "lease removal": (
+        "prelude.lua",
+        "redis.call('ZREM', key('leases'), job.id)\n  redis.call('ZREM', key('deadlines')",
+        "redis.call('ZREM', key('deadlines')",
+    ),
+    "gap rule": ("reap.lua", "if now - last > gap_ms then", "if false then"),
+    "solo rule": ("claim.lua", "job.losses > 0 and not (alone and #ids == 0)", "false"),
+    "owner check of cancel": ("cancel.lua", "not job or job.owner ~= ARGV[3]", "not job"),
+}
+
+SUITE = ("tests/unit/shared/test_job_scripts.py", "-k", "valkey")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code and its tests, to be spoilt."""
+    folder = tmp_path_factory.mktemp("mutated")
+    for name in ("shared", "worker", "cli", "api", "tests"):
+        shutil.copytree(REPO_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPO_ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def red(folder: Path) -> bool:
+    """Whether the suite fails in the copy; one that cannot run is no proof."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *SUITE]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return done.returncode == 1
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_guard_taken_out_is_noticed(copy: Path, name: str) -> None:
+    script, text, instead = MUTATIONS[name]
+    path = copy / "shared" / "jobs" / "lua" / script
+    whole = path.read_text(encoding="utf-8")
+    assert whole.count(text) == 1
+
+    path.write_text(whole.replace(text, instead), encoding="utf-8")
+    try:
+        assert red(copy), f"nothing noticed that the {name} is gone"
+    finally:
+        path.write_text(whole, encoding="utf-8")

@@ -1,0 +1,94 @@
+"""`darkroom up` and `darkroom demo` where they cannot run: one clear error, and nothing left behind."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cli.commands.demo import check_picture
+from cli.ports import free_port
+from shared.errors import JobFailed
+from tests.unit.cli.conftest import Darkroom
+
+
+def children() -> list[str]:
+    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+
+
+@pytest.fixture
+def broken_catalogue(tmp_path: Path) -> str:
+    path = tmp_path / "catalog.toml"
+    path.write_text("default = ")
+    return str(path)
+
+
+def test_a_port_that_is_taken_is_found_before_anything_is_started(darkroom: Darkroom) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = darkroom("up", "--port", str(port))
+
+    assert result.exit_code == 1
+    assert result.stderr == f"error: port {port} of 127.0.0.1 is taken; choose another one with --port\n"
+
+
+def test_a_store_that_does_not_answer_is_one_line(darkroom: Darkroom) -> None:
+    result = darkroom("up", "--port", str(free_port()), "--redis-url", "redis://:secret@127.0.0.1:1/0")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: redis://127.0.0.1:1/0 does not answer")
+    assert "secret" not in result.output
+
+
+def test_a_part_that_does_not_start_is_an_error_with_the_end_of_its_log(
+    darkroom: Darkroom, broken_catalogue: str
+) -> None:
+    before = children()
+
+    result = darkroom("up", "--port", str(free_port()), DARKROOM_MODELS__CATALOGUE=broken_catalogue)
+
+    assert result.exit_code == 1
+    assert re.search(r"(api|worker-1) ended with exit code \d while the service was starting", result.stderr)
+    assert f"catalogue {broken_catalogue}: cannot be read" in result.stderr
+    assert children() == before
+
+
+def test_a_demo_that_fails_says_what_to_do_and_keeps_its_logs(darkroom: Darkroom, tmp_path: Path) -> None:
+    before = children()
+
+    result = darkroom("demo", DARKROOM_REDIS__URL="redis://127.0.0.1:1/0")
+
+    (folder,) = (tmp_path / ".darkroom").iterdir()
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: redis://127.0.0.1:1/0 does not answer")
+    assert f"logs: .darkroom/{folder.name}\n" in result.stderr
+    assert "darkroom doctor" in result.stderr
+    assert not (tmp_path / "black-swan.png").exists()
+    assert children() == before
+
+
+def test_the_picture_of_the_demo_is_looked_at(tmp_path: Path) -> None:
+    picture = tmp_path / "swan.png"
+    Image.new("RGB", (1024, 1024)).save(picture)
+
+    check_picture(picture)
+
+
+def test_a_picture_of_another_size_is_no_success(tmp_path: Path) -> None:
+    picture = tmp_path / "swan.png"
+    Image.new("RGB", (512, 512)).save(picture)
+
+    with pytest.raises(JobFailed, match=r"is not what was asked for: PNG of \(512, 512\)"):
+        check_picture(picture)
+
+
+@pytest.mark.parametrize("length", [0, 40, 2000])
+def test_a_picture_that_is_cut_short_is_no_success(tmp_path: Path, length: int) -> None:
+    picture = tmp_path / "swan.png"
+    Image.effect_noise((1024, 1024), 50).save(picture)
+    picture.write_bytes(picture.read_bytes()[:length])
+
+    with pytest.raises(JobFailed, match="is not a picture"):
+        check_picture(picture)
