@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import Request
 
 from api.resources import Resources
-from shared.errors import StoreUnavailable
+from shared.errors import Stopping, StoreUnavailable
 from shared.jobs.record import JobRecord
 
 # How long a held call outlives the store; the job itself is safe meanwhile.
@@ -23,19 +23,23 @@ async def hold(request: Request, resources: Resources, job_id: str, timeout_s: f
 
     Raises:
         CallerGone: the client hung up meanwhile.
+        Stopping: this process was told to end; a retry attaches to the job at another one.
     """
     if timeout_s <= 0:
         return False
     waiting = asyncio.ensure_future(resources.watch.ended(job_id, timeout_s))
     leaving = asyncio.ensure_future(_disconnected(request))
+    stopping = asyncio.ensure_future(resources.stopping.wait())
     try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({waiting, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
             return waiting.result()
-        raise CallerGone
+        if leaving.done():
+            raise CallerGone
+        raise Stopping(job_id=job_id, retry_after_s=1)
     finally:
-        waiting.cancel()
-        leaving.cancel()
+        for task in (waiting, leaving, stopping):
+            task.cancel()
 
 
 async def read_patiently(resources: Resources, job_id: str, owner: str) -> JobRecord:

@@ -1,6 +1,7 @@
 """What a running API process holds, built once and handed to routes by type."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import redis.asyncio as aioredis
@@ -19,7 +20,10 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Resources:
-    """The clients and the catalogue of one process."""
+    """The clients and the catalogue of one process.
+
+    ``stopping`` is set when the process was told to end: held calls are sent elsewhere, their jobs go on.
+    """
 
     settings: Settings
     clients: tuple[aioredis.Redis, ...]
@@ -28,6 +32,7 @@ class Resources:
     holds: Holds
     ringer: Ringer
     offer: Offer
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
         """Start what runs beside the requests."""

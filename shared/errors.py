@@ -134,6 +134,12 @@ class NoWorker(Refused):
     code = "no_worker"
 
 
+class Stopping(Refused):
+    """This process is stopping; the same request is served by another one, or by this one in a moment."""
+
+    code = "service_stopping"
+
+
 class StoreUnavailable(Refused):
     """The job store cannot be reached."""
 
