@@ -23,10 +23,11 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         CatalogueError: the catalogue cannot be read.
     """
+    # Built here and not in the lifespan, so that what cannot be built ends the process before it listens.
+    resources = build(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        resources = build(settings)
         app.state.resources = resources
         resources.start()
         yield

@@ -131,7 +131,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
     headers = dict(error.headers or {})
     if error.status_code == HTTP_405_METHOD_NOT_ALLOWED:
-        headers["allow"] = _allowed_methods(request)
+        headers["Allow"] = _allowed_methods(request)
     content = body(str(error.detail), INVALID_REQUEST, None, code)
     return json_response(content, error.status_code, headers)
 

@@ -24,7 +24,7 @@ from shared.settings import JobSettings
 T = TypeVar("T")
 
 # No call of a request waits longer for Redis than this, whatever its retries add up to.
-PATIENCE_S = 1.8
+PATIENCE_S = 1.6
 
 
 @dataclass(frozen=True)

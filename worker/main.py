@@ -1,8 +1,10 @@
 """The worker's entry point: ``celery -A worker.main worker``, configured by the environment alone."""
 
 import sys
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
 from pydantic import ValidationError
 
@@ -29,6 +31,8 @@ def _settings() -> Settings:
         raise
 
 
+# Said at each lost connection, about late acks, which this service does not use.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 settings = _settings()
 app = make_app(settings.redis)
 app.set_current()

@@ -91,7 +91,7 @@ class Heartbeat:
 class Watchdog:
     """Ends the process when the device has stopped answering.
 
-    A hung kernel cannot be interrupted from here. With the process go its leases, and its jobs move elsewhere.
+    A hung kernel cannot be interrupted from here. With the process go its leases; its jobs move elsewhere.
     """
 
     def __init__(self, engine: Engine, ledger: Ledger, settings: WorkerSettings) -> None:
