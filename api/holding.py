@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from fastapi import Request
 
 from api.resources import Resources
 from shared.errors import Stopping, StoreUnavailable
-from shared.jobs.record import JobRecord
+
+T = TypeVar("T")
 
 # How long a held call outlives the store; the job itself is safe meanwhile.
 STORE_GAP_S: Final = 60.0
@@ -42,17 +44,16 @@ async def hold(request: Request, resources: Resources, job_id: str, timeout_s: f
             task.cancel()
 
 
-async def read_patiently(resources: Resources, job_id: str, owner: str) -> JobRecord:
-    """Read a job, through a store that is away for up to a minute.
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call of the store through a gap of up to a minute: the caller has waited longer than that.
 
     Raises:
-        JobNotFound: there is no such job of this owner.
         StoreUnavailable: the store stayed away.
     """
     give_up_at = time.monotonic() + STORE_GAP_S
     while True:
         try:
-            return await resources.store.read(job_id, owner)
+            return await call()
         except StoreUnavailable:
             if time.monotonic() > give_up_at:
                 raise

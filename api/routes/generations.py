@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.delivery import JOBS_PATH, describe, result_response
 from api.errors import json_response
 from api.generation_request import GenerationRequest, ResponseFormat
-from api.holding import CallerGone, hold, read_patiently
+from api.holding import CallerGone, hold, patiently
 from api.owner import Caller, CallerDep
 from api.prefer import Delivery, DeliveryDep
 from api.resources import Resources, ResourcesDep
@@ -94,9 +94,9 @@ async def _create(
         ended = await hold(request, resources, job_id, limit_s)
     except CallerGone:
         return _left(job_id)
-    record = await read_patiently(resources, job_id, caller.owner)
+    record = await patiently(lambda: resources.store.read(job_id, caller.owner))
     if ended:
-        return await result_response(resources.store, record, headers)
+        return await patiently(lambda: result_response(resources.store, record, headers))
     headers |= {"location": f"{JOBS_PATH}/{job_id}", "retry-after": "1"}
     return json_response(await describe(resources.store, record), 202, headers)
 
@@ -124,8 +124,8 @@ async def _held(
         raise HeldTooLong(job_id=job_id)
     if delivery.held:
         resources.holds.ended(job_id)
-    record = await read_patiently(resources, job_id, caller.owner)
-    return await result_response(resources.store, record, headers)
+    record = await patiently(lambda: resources.store.read(job_id, caller.owner))
+    return await patiently(lambda: result_response(resources.store, record, headers))
 
 
 def _left(job_id: str) -> Response:
