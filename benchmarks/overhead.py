@@ -2,10 +2,11 @@
 
     python benchmarks/overhead.py [--rounds N] [--size WxH]
 
-The bare side is diffusers' own call in this process (the same weights, data type and memory layout as the worker's)
-up to a PIL image. The served side is an HTTP request through the API, Valkey, Celery and the worker, up to the last
-byte of the documented response: it also encodes the PNG and its base64. Only one side runs at a time. The ratio is
-taken round by round, since the speed of a shared machine drifts; the median is what to quote.
+The bare side is diffusers' own call in this process (the same weights, data type and memory layout as the
+worker's) up to a PIL image. The served side is an HTTP request through the API, Valkey, Celery and the
+worker, up to the last byte of the documented response: it also encodes the PNG and its base64. Only one side
+runs at a time. The ratio is taken round by round, since the speed of a shared machine drifts; the median is
+what to quote.
 """
 
 import argparse
@@ -153,11 +154,12 @@ def measure(rounds: int, size: str) -> list[Round]:
 def report(rounds: list[Round]) -> str:
     """Return the table."""
     median = statistics.median
+    ratios = [r.served / r.bare for r in rounds]
+    spread = f"   (min {min(ratios):.3f}, max {max(ratios):.3f})"
     lines = [
         f"bare pipeline      median {1000 * median(r.bare for r in rounds):8.1f} ms",
         f"served             median {1000 * median(r.served for r in rounds):8.1f} ms",
-        f"served / bare      median {median(r.served / r.bare for r in rounds):8.3f}"
-        f"   (min {min(r.served / r.bare for r in rounds):.3f}, max {max(r.served / r.bare for r in rounds):.3f})",
+        f"served / bare      median {median(ratios):8.3f}{spread}",
         f"added              median {1000 * median(r.added for r in rounds):8.1f} ms",
         f"allowed (3 % + 60) median {median(30 * r.bare + 60 for r in rounds):8.1f} ms",
         "",

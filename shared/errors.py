@@ -81,7 +81,7 @@ class ResultExpired(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The request body is larger than 1 MiB."""
+    """The request body is larger than the service takes."""
 
     code = "body_too_large"
 

@@ -125,7 +125,9 @@ class WorkerSettings(Section):
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     slots: int | None = Field(
-        None, ge=1, description="jobs held at once by this worker; default: 1 on a CPU, 8 on a GPU"
+        None,
+        ge=1,
+        description="jobs held at once by this worker; default: as many images as its engine draws together",
     )
     name: str | None = Field(None, description="name in logs and job records; default: host and process id")
     stall_s: float = Field(60.0, gt=0, description="a device that takes no step for this long is given up")

@@ -1,0 +1,175 @@
+"""The compose files: what they start, in which order, how hardened, and that the GPU file merges."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.worker_alive import is_alive
+from shared.catalogue import Catalogue
+from shared.errors import StoreUnavailable
+from shared.redis_clients import sync_client
+from shared.settings import REPO_ROOT, ApiSettings, RedisSettings, Settings, WorkerSettings
+from worker.store import WorkerStore
+
+pytestmark = pytest.mark.integration
+
+Services = dict[str, dict[str, Any]]
+
+
+def load(name: str) -> Services:
+    services: Services = yaml.safe_load((REPO_ROOT / name).read_text())["services"]
+    return services
+
+
+def seconds(duration: str) -> float:
+    assert duration.endswith("s")
+    return float(duration.removesuffix("s"))
+
+
+@pytest.fixture(scope="module")
+def services() -> Services:
+    return load("docker-compose.yml")
+
+
+def test_there_are_a_store_an_api_and_a_worker(services: Services) -> None:
+    assert set(services) == {"valkey", "api", "worker"}
+
+
+@pytest.mark.parametrize("name", ["valkey", "api", "worker"])
+def test_a_service_has_no_privileges_and_is_started_again(services: Services, name: str) -> None:
+    service = services[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_store_keeps_jobs_and_forgets_none(services: Services) -> None:
+    command = services["valkey"]["command"]
+
+    assert "--appendonly yes" in command
+    assert "--appendfsync everysec" in command
+    assert "--maxmemory-policy noeviction" in command
+    assert "--maxmemory ${DARKROOM_STORE_MEMORY" in command
+    assert services["valkey"]["volumes"] == ["store:/data"]
+    assert "ports" not in services["valkey"]
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_nothing_starts_before_the_store_is_healthy(services: Services, name: str) -> None:
+    assert services[name]["depends_on"] == {"valkey": {"condition": "service_healthy"}}
+    assert services[name]["environment"]["DARKROOM_REDIS__URL"] == "redis://valkey:6379/0"
+
+
+def test_the_worker_can_be_scaled_and_is_started_plainly(services: Services) -> None:
+    worker = services["worker"]
+
+    assert worker["command"] == ["celery", "-A", "worker.main", "worker"]
+    assert not {"container_name", "ports", "hostname"} & set(worker)
+
+
+def test_a_worker_that_stops_has_the_time_to_drain(services: Services) -> None:
+    assert seconds(services["worker"]["stop_grace_period"]) >= WorkerSettings().drain_s + 10
+
+
+def test_the_port_is_published_to_this_machine_only_and_is_the_one_listened_on(services: Services) -> None:
+    (port,) = services["api"]["ports"]
+    image = (REPO_ROOT / "deploy" / "api.Dockerfile").read_text()
+    check = (REPO_ROOT / "deploy" / "api_alive.py").read_text()
+
+    assert port == "${DARKROOM_BIND:-127.0.0.1}:${DARKROOM_PORT:-8000}:8000"
+    assert ApiSettings().port == 8000
+    assert "DARKROOM_API__HOST=0.0.0.0" in image
+    assert "http://127.0.0.1:8000/healthz" in check
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_an_image_is_built_from_files_that_are_there(services: Services, name: str) -> None:
+    dockerfile = REPO_ROOT / services[name]["build"]["dockerfile"]
+    lines = dockerfile.read_text().splitlines()
+
+    sources = [
+        word
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for word in line.split()[1:-1]
+    ]
+    assert {source for source in sources if not (REPO_ROOT / source).exists()} == set()
+    assert "USER 10001:10001" in lines
+    assert [line for line in lines if line.startswith("FROM ")] == [
+        "FROM python:3.11-slim AS build",
+        "FROM python:3.11-slim",
+    ]
+
+
+def test_what_the_images_need_is_not_ignored() -> None:
+    rules = (REPO_ROOT / ".dockerignore").read_text().splitlines()
+    folders = {path.parent.name for path in REPO_ROOT.glob("*/__init__.py")}
+
+    assert "*" in rules
+    assert {f"!{folder}/" for folder in folders} | {"!models/", "!pyproject.toml", "!constraints.txt"} <= set(
+        rules
+    )
+
+
+def test_the_gpu_file_adds_a_device_to_the_worker_and_nothing_else(services: Services) -> None:
+    override = load("docker-compose.gpu.yml")
+
+    assert set(override) == {"worker"} <= set(services)
+    assert override["worker"]["environment"] == {"DARKROOM_WORKER__DEVICE": "cuda"}
+    (device,) = override["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert isinstance(services["worker"]["environment"], dict), "only mappings merge key by key"
+
+
+@pytest.fixture
+def settings(redis_settings: RedisSettings) -> Settings:
+    return Settings(redis=redis_settings)
+
+
+@pytest.fixture
+def beating(settings: Settings) -> Iterator[str]:
+    """The host of a worker that has just sent its heartbeat."""
+    host = f"host{secrets.token_hex(3)}"
+    model = Catalogue.load(settings.models.catalogue).default
+    with sync_client(settings.redis) as client:
+        WorkerStore(client, settings.jobs, settings.redis.prefix).renew(f"{host}:7:ab", [model], [], {})
+        yield host
+
+
+def test_a_worker_that_sends_its_heartbeat_is_alive(settings: Settings, beating: str) -> None:
+    assert is_alive(settings, beating)
+
+
+def test_a_worker_of_another_container_does_not_count(settings: Settings, beating: str) -> None:
+    assert not is_alive(settings, beating[:-1])
+    assert not is_alive(settings, "elsewhere")
+
+
+def test_a_worker_with_a_name_is_looked_for_by_it(settings: Settings, beating: str) -> None:
+    named = settings.model_copy(update={"worker": WorkerSettings(name=f"{beating}:7:ab")})
+    other = settings.model_copy(update={"worker": WorkerSettings(name="another")})
+
+    assert is_alive(named, "elsewhere")
+    assert not is_alive(other, beating)
+
+
+def test_without_a_heartbeat_within_the_lease_a_worker_is_not_alive(settings: Settings, beating: str) -> None:
+    model = Catalogue.load(settings.models.catalogue).default
+    with sync_client(settings.redis) as client:
+        serving = f"{settings.redis.prefix}serving:{model}"
+        client.zincrby(serving, -settings.jobs.lease_s * 1000 - 1000, f"{beating}:7:ab")
+
+    assert not is_alive(settings, beating)
+
+
+def test_a_store_that_is_away_is_said_so() -> None:
+    away = Settings(redis=RedisSettings(url="redis://127.0.0.1:1/0", connect_timeout_s=0.2))
+
+    with pytest.raises(StoreUnavailable):
+        is_alive(away, "any")

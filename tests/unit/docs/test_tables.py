@@ -1,0 +1,113 @@
+"""The README's tables say what the code does."""
+
+import json
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api import errors
+from api.generation_request import GenerationRequest
+from docs import tables
+from shared.settings import Settings
+from tests.unit.docs.documents import table_rows
+
+README = tables.README.read_text(encoding="utf-8")
+
+
+def code(response: Response) -> tuple[int, str, str]:
+    error = json.loads(bytes(response.body))["error"]
+    return response.status_code, error["code"], error["type"]
+
+
+def request() -> Request:
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": [], "app": FastAPI()})
+
+
+@pytest.mark.parametrize("table", tables.TABLES)
+def test_a_table_is_as_the_generator_writes_it(table: str) -> None:
+    found = tables.marked(table).search(README)
+
+    assert found, "its marks are missing"
+    assert found[0].splitlines()[1:-1] == tables.table(table).splitlines(), "run: python docs/tables.py"
+
+
+def test_a_table_that_has_fallen_behind_is_written_anew() -> None:
+    behind = README.replace("| `DARKROOM_JOBS__LEASE_S` | `5` |", "| `DARKROOM_JOBS__LEASE_S` | `7` |")
+
+    assert behind != README
+    assert tables.written(behind) == README
+
+
+def test_every_setting_has_a_row_with_a_meaning() -> None:
+    rows = list(tables.settings_rows())
+
+    settings = sum(len(type(section).model_fields) for _, section in Settings())
+    assert len(rows) == settings
+    assert all(meaning for _, _, meaning in rows)
+
+
+def test_every_error_of_the_api_that_a_client_can_get_has_a_row() -> None:
+    shown = {(int(status), code.strip("`")) for status, code, *_ in tables.error_rows()}
+
+    reachable = {(errors.wire(cls).status, cls.code) for cls in errors.WIRE if cls not in tables.NEVER_RAISED}
+    ways_jobs_end = {(errors.wire(cls).status, cls.code) for cls in errors.JOB_ERRORS.values()}
+    assert reachable | ways_jobs_end <= shown
+
+
+async def test_the_errors_without_a_class_are_as_the_table_says() -> None:
+    unreadable = RequestValidationError(
+        [{"type": "json_invalid", "loc": ("body", 1), "msg": "JSON decode error"}]
+    )
+
+    answers = [
+        code(await errors.on_http_error(request(), HTTPException(404))),
+        code(await errors.on_http_error(request(), HTTPException(405))),
+        code(await errors.on_validation_error(request(), unreadable)),
+        code(errors.bug_response(RuntimeError("a bug"))),
+    ]
+
+    assert answers == [row[:3] for row in tables.FROM_THE_FRAMEWORK]
+
+
+def test_the_table_of_fields_has_every_field_and_no_other() -> None:
+    rows = table_rows(README, "field")
+
+    assert {row[0].strip("`") for row in rows} == set(GenerationRequest.model_fields)
+
+
+@pytest.mark.parametrize("row", table_rows(README, "field"), ids=lambda row: row[0].strip("`"))
+def test_a_field_has_the_default_that_the_table_says(row: list[str]) -> None:
+    field, said = GenerationRequest.model_fields[row[0].strip("`")], row[2].strip("`")
+
+    if field.is_required():
+        assert said == ""
+    elif field.default is None:
+        assert said in {"random", "none"}
+    else:
+        value = field.default
+        assert said == ('""' if value == "" else str(value).lower())
+
+
+def test_the_choices_of_a_field_are_the_ones_the_table_says() -> None:
+    schema = GenerationRequest.model_json_schema()
+    chosen = {name: _choices(schema, name) for name in GenerationRequest.model_fields}
+    said = {
+        row[0].strip("`"): {value.strip(" `") for value in row[1].split(",")}
+        for row in table_rows(README, "field")
+    }
+
+    assert {name: said[name] for name, values in chosen.items() if values} == {
+        n: v for n, v in chosen.items() if v
+    }
+
+
+def _choices(schema: dict[str, object], name: str) -> set[str]:
+    """The values of an enumeration; nothing for a field that is none."""
+    field = json.loads(json.dumps(schema))["properties"][name]
+    shapes = [field, *field.get("anyOf", [])]
+    references = [shape["$ref"].rpartition("/")[2] for shape in shapes if "$ref" in shape]
+    definitions = json.loads(json.dumps(schema)).get("$defs", {})
+    return {value for reference in references for value in definitions[reference].get("enum", [])}
