@@ -1,0 +1,88 @@
+"""A worker played by a test: the real job store and the real protocol, only the pictures are made up."""
+
+import base64
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from shared.params import Params
+from shared.redis_clients import sync_client
+from shared.settings import Settings
+from shared.usage import usage
+from tests.waiting import wait_until
+from worker.store import Attempt, WorkerStore
+
+TEXT_TOKENS = 3
+
+
+class PlayedWorker:
+    """Claims, reports, finishes and fails when the test says so, or everything at once in :meth:`serving`."""
+
+    def __init__(
+        self, settings: Settings, models: Sequence[str] = ("tiny", "plain"), name: str = "played"
+    ) -> None:
+        self.client: Any = sync_client(settings.redis)
+        self.store = WorkerStore(self.client, settings.jobs, settings.redis.prefix)
+        self.drawn: dict[str, Params] = {}
+        self.models = models
+        self._name = name
+
+    def close(self) -> None:
+        self.client.close()
+
+    def beat(self) -> None:
+        """Send a heartbeat: from now on the service knows of a worker."""
+        self.store.renew(self._name, self.models, [], {})
+
+    def claim(self) -> Attempt | None:
+        """Take a job if there is one."""
+        for model in self.models:
+            for attempt in self.store.claim(model, self._name, want=1, alone=True).attempts:
+                self.drawn[attempt.job_id] = Params.model_validate_json(attempt.params)
+                return attempt
+        return None
+
+    def take(self) -> Attempt:
+        """Wait for a job and take it."""
+        return wait_until(self.claim, what="a queued job")
+
+    def finish(self, attempt: Attempt) -> list[bytes]:
+        """Deliver made-up images; return them as they were before base64."""
+        params = Params.model_validate_json(attempt.params)
+        images = [f"{params.prompt} {seed}".encode() for seed in params.seeds]
+        self.store.save_draft(attempt, [base64.b64encode(image) for image in images])
+        self.store.finish(attempt, images=len(images), usage=usage(params, TEXT_TOKENS))
+        return images
+
+    def do(self) -> str:
+        """Wait for a job, draw it, and return its id."""
+        attempt = self.take()
+        self.finish(attempt)
+        return attempt.job_id
+
+    def fail(self, attempt: Attempt, message: str = "the paint ran out") -> None:
+        """End an attempt without a picture."""
+        self.store.fail(attempt, code="generation_failed", message=message)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Draw every job at once, in a thread, as long as the context lasts."""
+        stopped = threading.Event()
+
+        def serve() -> None:
+            while not stopped.is_set():
+                attempt = self.claim()
+                if attempt is None:
+                    self.beat()
+                    stopped.wait(0.002)
+                else:
+                    self.finish(attempt)
+
+        thread = threading.Thread(target=serve, name="played-worker")
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join(timeout=10)
