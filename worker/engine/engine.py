@@ -1,49 +1,37 @@
-"""The engine's thread: takes requests from a queue, draws them on the device, hands pixels on to be encoded.
+"""The engine's thread: takes requests from a queue and lets the batcher draw them.
 
-All device work happens on this one thread; encoding happens on others, so the next request is denoised
-meanwhile. How a request is drawn is ``whole``'s business.
+All ticks happen on this one thread; images are encoded on others, and on a GPU text encoding and decoding
+have a thread and a stream of their own, so nothing but ticks keeps a tick waiting.
 """
 
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
-from time import perf_counter
 
 import torch
 
 from shared.catalogue import ModelSpec
-from shared.errors import AttemptCancelled, CatalogueError, DarkroomError, DeviceBroken, GenerationFailed
-from worker.engine import whole
-from worker.engine.devices import describe, pick_device, release_memory
-from worker.engine.encoding import EncoderPool, Encoding
-from worker.engine.failures import translate
-from worker.engine.loading import LoadedModel
+from shared.errors import AttemptCancelled, CatalogueError
+from worker.engine.devices import describe, pick_device
+from worker.engine.encoding import EncoderPool
+from worker.engine.life import Life
 from worker.engine.request import ImageRequest, ImageResult, Watcher
 from worker.engine.residents import Residents
-from worker.engine.tokens import count_tokens
+from worker.engine.rows.batcher import Batcher
+from worker.engine.rows.beside import Beside, beside_ticks
+from worker.engine.rows.caps import Caps
 from worker.engine.warmup import warm_up
+from worker.engine.work import Work
 
 IDLE_TICK_S = 0.25
 """How often an idle engine shows that it is alive."""
 
 
-@dataclass(frozen=True)
-class _Work:
-    request: ImageRequest
-    watcher: Watcher
-    future: Future[ImageResult] = field(default_factory=Future)
-    submitted_at: float = field(default_factory=perf_counter)
-
-
 class Engine:
-    """Draws images on one device, one request at a time."""
-
-    capacity = 1
-    """How many images it can denoise together."""
+    """Draws images on one device, as many together as pays there."""
 
     def __init__(
         self,
@@ -51,6 +39,8 @@ class Engine:
         device: str = "auto",
         *,
         torch_threads: int | None = None,
+        batch_rows: int | None = None,
+        caps_file: Path | None = None,
     ) -> None:
         """Prepare an engine; nothing is loaded before ``start``.
 
@@ -59,6 +49,9 @@ class Engine:
                 the start, the others when they are first asked for.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             torch_threads: CPU threads of torch; by default torch's own choice.
+            batch_rows: how many rows share a forward pass; by default 1 on a CPU, and on a GPU what is
+                measured to be best for each model.
+            caps_file: where such measurements are kept; by default in the user's cache.
 
         Raises:
             ConfigurationError: there is no such device, or no model.
@@ -66,20 +59,30 @@ class Engine:
         if not specs:
             msg = "no model to serve: none is enabled and downloaded"
             raise CatalogueError(msg)
-        self.last_tick_at = time.monotonic()
-        self.loading = False
-        """Whether it reads weights now: that may take minutes and shows no sign of life."""
-        self._device = pick_device(device)
-        self.device_name = describe(self._device)
+        device_ = pick_device(device)
+        self.device_name = describe(device_)
+        self.capacity = 1
+        """How many rows it can hold; known when it has started."""
+        self._device = device_
         self._specs = specs
         self._torch_threads = torch_threads
-        self._residents = Residents(specs, self._device)
-        self._queue: Queue[_Work | None] = Queue()
-        self._closing = threading.Event()
-        self._broken: DeviceBroken | None = None
+        self._life = Life()
+        self._residents = Residents(specs, device_)
+        self._caps = Caps(device_, fixed=batch_rows, file=caps_file or default_caps_file(device_))
+        self._queue: Queue[Work | None] = Queue()
         self._ready: Future[None] = Future()
         self._encoders = EncoderPool()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def last_tick_at(self) -> float:
+        """The instant of its last sign of life, by ``time.monotonic``."""
+        return self._life.last_tick_at
+
+    @property
+    def loading(self) -> bool:
+        """Whether it reads weights now: that may take minutes and shows no sign of life."""
+        return self._life.loading
 
     def start(self) -> None:
         """Start the thread, load the first model and draw a first picture with it, which is thrown away.
@@ -96,101 +99,60 @@ class Engine:
         The future ends with the images or with ``AttemptCancelled``, ``OutOfDeviceMemory``,
         ``GenerationFailed`` or ``DeviceBroken``. Cancelling it works only while it is queued.
         """
-        work = _Work(request, watcher)
+        work = Work(request, watcher)
         self._queue.put(work)
-        if self._closing.is_set():
+        if self._life.closing.is_set():
             self._refuse_queued()
         return work.future
 
     def close(self) -> None:
-        """Stop: the running request stops at its next step, queued ones are refused."""
-        self._closing.set()
+        """Stop: the running requests stop at their next step, queued ones are refused."""
+        self._life.closing.set()
         self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join()
         self._refuse_queued()
         self._encoders.close()
 
-    def _tick(self) -> None:
-        """Show a sign of life; a closing engine gives the running request up here."""
-        self.last_tick_at = time.monotonic()
-        if self._closing.is_set():
-            raise AttemptCancelled
-
     def _run(self) -> None:
         with torch.inference_mode():
+            beside = None
             try:
-                self._prepare()
+                beside = beside_ticks(self._device, wake=lambda: self._queue.put(None))
+                batcher = self._prepare(beside)
             except BaseException as error:  # noqa: BLE001 - whoever starts the engine gets it
-                self._closing.set()
+                self._life.closing.set()
                 self._ready.set_exception(error)
                 return
             self._ready.set_result(None)
-            while (work := self._next()) is not None:
-                self._serve(work)
+            while not self._life.closing.is_set():
+                self._take(batcher)
+                batcher.turn()
+            batcher.end(AttemptCancelled("the engine is closing"))
+            beside.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, beside: Beside) -> Batcher:
         # OpenMP keeps the number of threads for each calling thread, so it is set on this one.
         torch.set_num_threads(self._torch_threads or torch.get_num_threads())
-        warm_up(self._residents.get(next(iter(self._specs))))
-        self.last_tick_at = time.monotonic()
+        first = next(iter(self._specs))
+        batcher = Batcher(self._residents, self._caps, beside, self._encoders, self._life)
+        model = self._residents.get(first)
+        warm_up(model, self._residents.family(first))
+        self.capacity = batcher.measure(first)
+        self._life.tick()
+        return batcher
 
-    def _next(self) -> _Work | None:
-        while not self._closing.is_set():
-            self.last_tick_at = time.monotonic()
+    def _take(self, batcher: Batcher) -> None:
+        """Hand queued requests to the batcher; wait a moment for one where there is nothing else to do."""
+        wait = batcher.is_waiting
+        while True:
             try:
-                return self._queue.get(timeout=IDLE_TICK_S)
+                work = self._queue.get(block=wait, timeout=IDLE_TICK_S)
             except Empty:
-                continue
-        return None
-
-    def _serve(self, work: _Work) -> None:
-        if not work.future.set_running_or_notify_cancel():
-            return
-        if self._broken is not None:
-            work.future.set_exception(self._broken)
-            return
-        try:
-            self._draw(work)
-        except BaseException as error:  # noqa: BLE001 - one request's failure must not end the engine
-            work.future.set_exception(self._failure(error, work.request.model))
-
-    def _draw(self, work: _Work) -> None:
-        request, stages = work.request, whole.Stages()
-        started_at = perf_counter()
-        model = self._resident(request.model)
-        loaded_at = perf_counter()
-        encoding = Encoding(request, model.spec.sizes)
-        for pixels in whole.draw(model, request, work.watcher, self._tick, stages):
-            self._encoders.add(encoding, pixels)
-        timings_s = {
-            "queue": started_at - work.submitted_at,
-            "load": loaded_at - started_at,
-            "denoise": stages.denoise_s,
-            "decode": stages.decode_s,
-        }
-        self._encoders.finish(encoding, work.future, count_tokens(model.tokenizer, request.prompt), timings_s)
-
-    def _resident(self, name: str) -> LoadedModel:
-        self.loading = True
-        try:
-            return self._residents.get(name)
-        except CatalogueError as error:
-            msg = f"model {name!r} could not be loaded"
-            raise GenerationFailed(msg) from error
-        finally:
-            self.last_tick_at = time.monotonic()
-            self.loading = False
-
-    def _failure(self, error: BaseException, model: str) -> DarkroomError:
-        failure = translate(error, model)
-        if failure is not error:
-            failure.__cause__ = error
-        if isinstance(failure, DeviceBroken):
-            self._broken = failure
-        else:
-            release_memory(self._device)
-        return failure
+                return
+            if work is not None:
+                batcher.add(work)
+            wait = False
 
     def _refuse_queued(self) -> None:
         while True:
@@ -200,3 +162,14 @@ class Engine:
                 return
             if work is not None and work.future.set_running_or_notify_cancel():
                 work.future.set_exception(AttemptCancelled("the engine is closing"))
+
+
+def default_caps_file(device: torch.device) -> Path | None:
+    """Return where measured caps are kept unless told otherwise; nothing is measured on a CPU."""
+    if device.type == "cpu":
+        return None
+    # Not Path.home(), which fails for a user whom the system does not know.
+    with suppress(RuntimeError):
+        # Raised for a user without a home; such a worker measures at each start.
+        return Path.home() / ".cache" / "darkroom" / "batch-rows.json"
+    return None

@@ -16,13 +16,20 @@ def translate(error: BaseException, model: str) -> DarkroomError:
     if isinstance(error, DarkroomError):
         return error
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _is_any_in(OUT_OF_MEMORY, error, text):
+    if is_out_of_memory(error):
         return OutOfDeviceMemory()
     if isinstance(error, torch.AcceleratorError) or _is_any_in(BROKEN, error, text):
         msg = f"the device failed under model {model!r}: {type(error).__name__}"
         return DeviceBroken(msg)
     msg = f"model {model!r} could not draw this picture: {type(error).__name__}"
     return GenerationFailed(msg)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the host, had no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | OutOfDeviceMemory):
+        return True
+    return _is_any_in(OUT_OF_MEMORY, error, str(error))
 
 
 def _is_any_in(marks: tuple[str, ...], error: BaseException, text: str) -> bool:

@@ -10,6 +10,8 @@ from shared.catalogue import ModelSpec
 from shared.errors import GenerationFailed
 from worker.engine.devices import memory_bytes, release_memory
 from worker.engine.loading import LoadedModel, load
+from worker.engine.rows.families.family import RowFamily
+from worker.engine.rows.families.registry import adapt
 
 ROOM = 0.9
 """The share of the device's memory that models may fill; the rest is for everything else."""
@@ -19,9 +21,10 @@ class Residents:
     """Loads models when they are needed and drops the one unused for longest when room is short."""
 
     def __init__(self, specs: Mapping[str, tuple[ModelSpec, Path]], device: torch.device) -> None:
+        self.device = device
         self._specs = specs
-        self._device = device
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._families: dict[str, RowFamily | None] = {}
 
     def get(self, name: str) -> LoadedModel:
         """Return a model, loading it if need be.
@@ -36,19 +39,25 @@ class Residents:
                 raise GenerationFailed(msg)
             spec, folder = self._specs[name]
             self._make_room(spec.memory_bytes)
-            self._loaded[name] = load(spec, folder, self._device)
+            model = load(spec, folder, self.device)
+            self._loaded[name], self._families[name] = model, adapt(model)
         self._loaded.move_to_end(name)
         return self._loaded[name]
+
+    def family(self, name: str) -> RowFamily | None:
+        """Return the row adapter of a model on the device, or nothing where its pipeline runs whole."""
+        return self._families[name]
 
     def names(self) -> tuple[str, ...]:
         """Return the models on the device, the one unused for longest first."""
         return tuple(self._loaded)
 
     def _make_room(self, wanted_bytes: int) -> None:
-        room_bytes = ROOM * memory_bytes(self._device)
+        room_bytes = ROOM * memory_bytes(self.device)
         while self._loaded and self._filled_bytes() + wanted_bytes > room_bytes:
-            self._loaded.popitem(last=False)
-            release_memory(self._device)
+            name, _ = self._loaded.popitem(last=False)
+            del self._families[name]
+            release_memory(self.device)
 
     def _filled_bytes(self) -> int:
         return sum(model.spec.memory_bytes for model in self._loaded.values())

@@ -1,8 +1,12 @@
 """One short picture before the first request, so that the first request finds everything set up."""
 
+from shared.catalogue import ModelSpec
 from shared.errors import CatalogueError
+from worker.engine.arguments import call_arguments
 from worker.engine.loading import LoadedModel
 from worker.engine.request import ImageRequest
+from worker.engine.rows.decoding import decode
+from worker.engine.rows.families.family import RowFamily
 from worker.engine.whole import Stages, draw
 
 
@@ -17,14 +21,9 @@ class _Nobody:
         return False
 
 
-def warm_up(model: LoadedModel) -> None:
-    """Draw one picture of the native size in one step and throw it away.
-
-    Raises:
-        CatalogueError: the model loads but cannot draw; the message names its entry.
-    """
-    spec = model.spec
-    request = ImageRequest(
+def first_request(spec: ModelSpec) -> ImageRequest:
+    """Return a picture of the native size in one step."""
+    return ImageRequest(
         model=spec.name,
         prompt="warm-up",
         conditioning_prompt="warm-up",
@@ -38,10 +37,38 @@ def warm_up(model: LoadedModel) -> None:
         output_format="png",
         output_compression=95,
     )
+
+
+def warm_up(model: LoadedModel, family: RowFamily | None) -> None:
+    """Draw one picture and throw it away.
+
+    Args:
+        model: to draw with.
+        family: its row adapter, if it has one.
+
+    Raises:
+        CatalogueError: the model loads but cannot draw; the message names its entry.
+    """
     try:
-        for _ in draw(model, request, _Nobody(), lambda: None, Stages()):
-            pass
+        if family is None:
+            _draw_whole(model)
+        else:
+            _draw_row(model, family)
     except Exception as error:
         detail = str(error).strip().splitlines() or [""]
-        msg = f"model {spec.name!r}: its first picture failed: {type(error).__name__}: {detail[0]}"
+        msg = f"model {model.spec.name!r}: its first picture failed: {type(error).__name__}: {detail[0]}"
         raise CatalogueError(msg) from error
+
+
+def _draw_whole(model: LoadedModel) -> None:
+    for _ in draw(model, first_request(model.spec), _Nobody(), lambda: None, Stages()):
+        pass
+
+
+def _draw_row(model: LoadedModel, family: RowFamily) -> None:
+    request = first_request(model.spec)
+    row = family.prepare(call_arguments(model, request), request.seeds[0])
+    while not row.is_done:
+        (prediction,) = family.predict([row])
+        family.advance(row, prediction)
+    decode(family, row, transparent=request.transparent)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from shared.errors import AttemptCancelled, GenerationFailed
+from worker.engine.arguments import call_arguments, check
 from worker.engine.loading import LoadedModel
 from worker.engine.pixels import RGBA_CHANNELS, Pixels, to_pixels, to_tensor
 from worker.engine.request import ImageRequest, Watcher
-from worker.engine.tokens import fit_prompt
 
 
 @dataclass
@@ -79,7 +79,7 @@ def draw(
         AttemptCancelled: the watcher asked to stop.
         GenerationFailed: the model cannot do what is asked.
     """
-    _check(model, request)
+    check(model, request)
     progress = Progress(watcher, tick, request.steps, len(request.seeds))
     arguments = _arguments(model, request, progress)
     progress.report(0)
@@ -98,33 +98,8 @@ def draw(
         yield pixels
 
 
-def _check(model: LoadedModel, request: ImageRequest) -> None:
-    if request.transparent and not model.spec.transparent:
-        msg = f"model {request.model!r} cannot draw transparent backgrounds"
-        raise GenerationFailed(msg)
-    if request.negative_prompt is not None and not model.spec.negative_prompt:
-        msg = f"model {request.model!r} takes no negative prompt"
-        raise GenerationFailed(msg)
-    if not model.spec.supports_size(request.width, request.height):
-        msg = f"model {request.model!r} does not draw {request.width}x{request.height}"
-        raise GenerationFailed(msg)
-
-
 def _arguments(model: LoadedModel, request: ImageRequest, progress: Progress) -> dict[str, Any]:
-    spec = model.spec
-    width, height = spec.sizes.generated(request.width, request.height)
-    prompt = fit_prompt(model.tokenizer, request.prompt, request.conditioning_prompt, spec.token_limit)
-    arguments: dict[str, Any] = {
-        **spec.arguments,
-        "prompt": prompt,
-        "width": width,
-        "height": height,
-        "num_inference_steps": request.steps,
-        spec.guidance_argument: request.guidance,
-        "output_type": "pt",
-    }
-    if request.negative_prompt is not None:
-        arguments["negative_prompt"] = request.negative_prompt
+    arguments = call_arguments(model, request)
     callback = _callback_name(model)
     if callback == "callback":
         arguments |= {"callback": progress.on_legacy_step, "callback_steps": 1}

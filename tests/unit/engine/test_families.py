@@ -1,4 +1,4 @@
-"""The engine draws with pipelines it knows nothing about."""
+"""The engine draws with every kind of pipeline, whether or not it has a row adapter for it."""
 
 import inspect
 from collections.abc import Callable
@@ -14,7 +14,8 @@ from shared.params import Params
 from shared.settings import REPO_ROOT
 from tests.tiny_models import write_catalogue
 from tests.unit.engine.drawing import Recorder, engine_of, picture
-from tests.unit.engine.families import save_flux, save_latent_diffusion, save_pixart
+from tests.unit.engine.families import save_latent_diffusion, save_pixart, save_with_unknown_argument
+from tests.unit.engine.rows.tiny import SAVERS
 from worker.engine import Engine
 from worker.planning import image_request
 
@@ -39,7 +40,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.mark.parametrize(
     ("save", "reports"),
     [
-        (save_flux, list(range(9))),
+        *((save, list(range(9))) for save in SAVERS.values()),
+        (save_with_unknown_argument, list(range(9))),
         (save_pixart, list(range(9))),
         (save_latent_diffusion, [0, 4, 8]),
     ],
@@ -62,7 +64,7 @@ def test_any_pipeline_draws_reports_and_repeats(tmp_path: Path, save: Saver, rep
     assert together.images[0] != together.images[1] == alone.images[0]
 
 
-@pytest.mark.parametrize("save", [save_pixart, save_latent_diffusion])
+@pytest.mark.parametrize("save", [save_pixart, save_latent_diffusion, save_with_unknown_argument])
 def test_any_pipeline_stops(tmp_path: Path, save: Saver) -> None:
     engine, spec = served(tmp_path, save)
     request = image_request(Params(prompt="black swan", seed=3, n=2, width=64, height=64), spec)

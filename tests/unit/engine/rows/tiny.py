@@ -59,11 +59,11 @@ def save_stable_diffusion(folder: Path) -> dict[str, Any]:
 
 def save_stable_diffusion_xl(folder: Path) -> dict[str, Any]:
     pipeline = StableDiffusionXLPipeline(
-        vae=_autoencoder(),
-        text_encoder=_clip(CLIPTextModel),
-        text_encoder_2=_clip(CLIPTextModelWithProjection),
-        tokenizer=_clip_tokenizer(),
-        tokenizer_2=_clip_tokenizer(),
+        vae=autoencoder(),
+        text_encoder=clip(CLIPTextModel),
+        text_encoder_2=clip(CLIPTextModelWithProjection),
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer(),
         unet=UNet2DConditionModel(
             sample_size=16,
             block_out_channels=(8, 16),
@@ -88,11 +88,11 @@ def save_stable_diffusion_xl(folder: Path) -> dict[str, Any]:
 def save_flux(folder: Path) -> dict[str, Any]:
     pipeline = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=_autoencoder(shift_factor=0.1),
-        text_encoder=_clip(CLIPTextModel),
-        tokenizer=_clip_tokenizer(),
-        text_encoder_2=_t5(),
-        tokenizer_2=_t5_tokenizer(),
+        vae=autoencoder(shift_factor=0.1),
+        text_encoder=clip(CLIPTextModel),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=t5(),
+        tokenizer_2=t5_tokenizer(),
         transformer=FluxTransformer2DModel(
             patch_size=1,
             in_channels=16,
@@ -158,7 +158,7 @@ def save_flux2_klein(folder: Path) -> dict[str, Any]:
 def save_z_image(folder: Path) -> dict[str, Any]:
     pipeline = ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_autoencoder(shift_factor=0.1),
+        vae=autoencoder(shift_factor=0.1),
         text_encoder=_qwen3(Qwen3Model, layers=2),
         tokenizer=_qwen_tokenizer(),
         transformer=ZImageTransformer2DModel(
@@ -181,13 +181,13 @@ def save_z_image(folder: Path) -> dict[str, Any]:
 def save_stable_diffusion_3(folder: Path) -> dict[str, Any]:
     pipeline = StableDiffusion3Pipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_autoencoder(shift_factor=0.1),
-        text_encoder=_clip(CLIPTextModelWithProjection),
-        tokenizer=_clip_tokenizer(),
-        text_encoder_2=_clip(CLIPTextModelWithProjection),
-        tokenizer_2=_clip_tokenizer(),
-        text_encoder_3=_t5(2 * WIDTH),
-        tokenizer_3=_t5_tokenizer(),
+        vae=autoencoder(shift_factor=0.1),
+        text_encoder=clip(CLIPTextModelWithProjection),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=clip(CLIPTextModelWithProjection),
+        tokenizer_2=clip_tokenizer(),
+        text_encoder_3=t5(2 * WIDTH),
+        tokenizer_3=t5_tokenizer(),
         transformer=SD3Transformer2DModel(
             sample_size=16,
             patch_size=2,
@@ -285,7 +285,7 @@ def _liven(network: torch.nn.Module) -> None:
         torch.nn.init.normal_(parameter, std=0.2)
 
 
-def _autoencoder(shift_factor: float | None = None) -> AutoencoderKL:
+def autoencoder(shift_factor: float | None = None) -> AutoencoderKL:
     return AutoencoderKL(
         latent_channels=4,
         block_out_channels=(8, 8),
@@ -298,7 +298,7 @@ def _autoencoder(shift_factor: float | None = None) -> AutoencoderKL:
     )
 
 
-def _clip(kind: type[CLIPTextModel]) -> Any:
+def clip(kind: type[CLIPTextModel] = CLIPTextModel) -> Any:
     config = CLIPTextConfig(
         vocab_size=32,
         hidden_size=WIDTH,
@@ -314,20 +314,20 @@ def _clip(kind: type[CLIPTextModel]) -> Any:
     return kind(config)
 
 
-def _clip_tokenizer() -> CLIPTokenizer:
+def clip_tokenizer() -> CLIPTokenizer:
     vocabulary = ["<|startoftext|>", "<|endoftext|>", *"abcdefghijklmn"]
     return CLIPTokenizer(
         vocab={token: index for index, token in enumerate(vocabulary)}, merges=[], model_max_length=77
     )
 
 
-def _t5(width: int = WIDTH) -> T5EncoderModel:
+def t5(width: int = WIDTH) -> T5EncoderModel:
     return T5EncoderModel(
         T5Config(vocab_size=64, d_model=width, d_kv=8, d_ff=WIDTH, num_layers=1, num_heads=2)
     )
 
 
-def _t5_tokenizer() -> T5Tokenizer:
+def t5_tokenizer() -> T5Tokenizer:
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     return T5Tokenizer(vocab=special + [(letter, -3.0) for letter in LETTERS], extra_ids=0)
 

@@ -1,0 +1,44 @@
+"""What a request asks of its model's pipeline: whether it may, and with which arguments."""
+
+from typing import Any
+
+from shared.errors import GenerationFailed
+from worker.engine.loading import LoadedModel
+from worker.engine.request import ImageRequest
+from worker.engine.tokens import fit_prompt
+
+
+def check(model: LoadedModel, request: ImageRequest) -> None:
+    """Check that the model can do what is asked.
+
+    Raises:
+        GenerationFailed: it cannot; the message says what.
+    """
+    if request.transparent and not model.spec.transparent:
+        msg = f"model {request.model!r} cannot draw transparent backgrounds"
+        raise GenerationFailed(msg)
+    if request.negative_prompt is not None and not model.spec.negative_prompt:
+        msg = f"model {request.model!r} takes no negative prompt"
+        raise GenerationFailed(msg)
+    if not model.spec.supports_size(request.width, request.height):
+        msg = f"model {request.model!r} does not draw {request.width}x{request.height}"
+        raise GenerationFailed(msg)
+
+
+def call_arguments(model: LoadedModel, request: ImageRequest) -> dict[str, Any]:
+    """Return the arguments of the pipeline's own call, save those that say how it is followed."""
+    spec = model.spec
+    width, height = spec.sizes.generated(request.width, request.height)
+    prompt = fit_prompt(model.tokenizer, request.prompt, request.conditioning_prompt, spec.token_limit)
+    arguments: dict[str, Any] = {
+        **spec.arguments,
+        "prompt": prompt,
+        "width": width,
+        "height": height,
+        "num_inference_steps": request.steps,
+        spec.guidance_argument: request.guidance,
+        "output_type": "pt",
+    }
+    if request.negative_prompt is not None:
+        arguments["negative_prompt"] = request.negative_prompt
+    return arguments

@@ -1,0 +1,44 @@
+"""A request whose pipeline has no row adapter: drawn whole, with the device to itself."""
+
+from time import perf_counter
+
+from shared.errors import AttemptCancelled
+from worker.engine import whole
+from worker.engine.encoding import EncoderPool, Encoding
+from worker.engine.life import Life
+from worker.engine.loading import LoadedModel
+from worker.engine.tokens import count_tokens
+from worker.engine.work import Work
+
+
+def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life, load_s: float) -> None:
+    """Draw a request's images one after the other, and hand them on to be encoded.
+
+    Args:
+        model: on the device.
+        work: what to draw.
+        encoders: put the result on the work's future.
+        life: is told of each step.
+        load_s: seconds that loading the model took.
+
+    Raises:
+        AttemptCancelled: the watcher asked to stop, or the engine closes.
+        GenerationFailed: the model cannot do what is asked.
+    """
+    request, stages, started_at = work.request, whole.Stages(), perf_counter()
+
+    def tick() -> None:
+        life.tick()
+        if life.closing.is_set():
+            raise AttemptCancelled
+
+    encoding = Encoding(request, model.spec.sizes)
+    for pixels in whole.draw(model, request, work.watcher, tick, stages):
+        encoders.add(encoding, pixels)
+    timings_s = {
+        "queue": started_at - work.submitted_at - load_s,
+        "load": load_s,
+        "denoise": stages.denoise_s,
+        "decode": stages.decode_s,
+    }
+    encoders.finish(encoding, work.future, count_tokens(model.tokenizer, request.prompt), timings_s)

@@ -1,0 +1,91 @@
+"""Stable Diffusion XL, and what is distilled from it."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from typing_extensions import override
+
+from worker.engine.loading import LoadedModel
+from worker.engine.rows.families.family import Call, gather
+from worker.engine.rows.families.stable_diffusion import StableDiffusion
+from worker.engine.rows.row import Entry, Row
+
+
+class StableDiffusionXL(StableDiffusion):
+    """``StableDiffusionXLPipeline``: a UNet that is also told the pooled text and the size."""
+
+    handled: ClassVar = StableDiffusion.handled | {"prompt_2", "negative_prompt_2"}
+    text_arguments: ClassVar[tuple[str, ...]] = (
+        "prompt",
+        "prompt_2",
+        "negative_prompt",
+        "negative_prompt_2",
+        "clip_skip",
+    )
+
+    def __init__(self, model: LoadedModel) -> None:
+        super().__init__(model)
+        vae = self.pipeline.vae
+        if vae.dtype == torch.float16 and vae.config.force_upcast:
+            # It overflows in half precision; the pipeline's own call converts it back and forth each time.
+            vae.to(torch.float32)
+
+    @override
+    def encode(self, call: Call) -> tuple[Entry, ...]:
+        guided = self.is_guided(call)
+        positive, negative, pooled, negative_pooled = self.pipeline.encode_prompt(
+            prompt=call["prompt"],
+            prompt_2=call["prompt_2"],
+            device=self.pipeline.device,
+            do_classifier_free_guidance=guided,
+            negative_prompt=call["negative_prompt"],
+            negative_prompt_2=call["negative_prompt_2"],
+            clip_skip=call["clip_skip"],
+        )
+        entry = {"text": positive, "pooled": pooled}
+        return ({"text": negative, "pooled": negative_pooled}, entry) if guided else (entry,)
+
+    @override
+    def begin(
+        self, call: Call, pipeline: Any, entries: tuple[Entry, ...], generator: list[torch.Generator]
+    ) -> Row:
+        row = super().begin(call, pipeline, entries, generator)
+        if hasattr(row.scheduler, "set_begin_index"):
+            row.scheduler.set_begin_index(0)
+        sizes = self._sizes(call, entries[-1])
+        row.entries = tuple({**entry, "sizes": sizes} for entry in row.entries)
+        return row
+
+    def _sizes(self, call: Call, entry: Entry) -> torch.Tensor:
+        """Return original size, crop and target size, (1, 6)."""
+        size, second = (call["height"], call["width"]), self.pipeline.text_encoder_2
+        width = entry["pooled"].shape[-1] if second is None else second.config.projection_dim
+        sizes: torch.Tensor = self.pipeline._get_add_time_ids(  # noqa: SLF001
+            size, (0, 0), size, dtype=entry["text"].dtype, text_encoder_projection_dim=int(width)
+        )
+        return sizes.to(entry["text"].device)
+
+    @override
+    def conditions(self, rows: Sequence[Row]) -> dict[str, torch.Tensor | None]:
+        return {"text_embeds": gather(rows, "pooled"), "time_ids": gather(rows, "sizes")}
+
+    @override
+    def decode(self, row: Row) -> torch.Tensor:
+        vae = self.pipeline.vae
+        # What the autoencoder computes in is what its pipeline's own call would have converted it to.
+        latents = self._unscaled(row.latents.to(next(vae.post_quant_conv.parameters()).dtype))
+        (image,) = vae.decode(latents, return_dict=False)
+        if self.pipeline.watermark is not None:
+            image = self.pipeline.watermark.apply_watermark(image)
+        return self._finish(image)
+
+    def _unscaled(self, latents: torch.Tensor) -> torch.Tensor:
+        config = self.pipeline.vae.config
+        scale: float = config.scaling_factor
+        mean, deviation = config.get("latents_mean"), config.get("latents_std")
+        if mean is None or deviation is None:
+            return latents / scale
+        means = torch.tensor(mean).view(1, -1, 1, 1).to(latents)
+        deviations = torch.tensor(deviation).view(1, -1, 1, 1).to(latents)
+        return latents * deviations / scale + means

@@ -1,0 +1,48 @@
+"""Which timesteps a row goes through, as the pipelines ask their schedulers for them."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
+
+from worker.engine.rows.families.family import Call
+
+
+def timesteps_of(pipeline: Any, call: Call, **arguments: Any) -> torch.Tensor:  # noqa: ANN401
+    """Set a scheduler's timesteps and return them, (ticks,)."""
+    timesteps: torch.Tensor
+    timesteps, _ = retrieve_timesteps(
+        pipeline.scheduler, call["num_inference_steps"], pipeline.device, **arguments
+    )
+    return timesteps
+
+
+def flow_sigmas(pipeline: Any, call: Call) -> Any:  # noqa: ANN401
+    """Return the noise levels that flow pipelines ask for, unless the scheduler makes its own."""
+    steps = call["num_inference_steps"]
+    if pipeline.scheduler.config.get("use_flow_sigmas"):
+        return None
+    return np.linspace(1.0, 1 / steps, steps)
+
+
+def noise_from(scheduler: Any, generator: list[torch.Generator]) -> dict[str, Any]:  # noqa: ANN401
+    """Return what makes a flow scheduler's steps draw their noise from the row's own generator.
+
+    The flow pipelines leave it to torch's global one, so that a seed would not repeat its picture.
+    """
+    takes_one = "generator" in inspect.signature(scheduler.step).parameters
+    return {"generator": generator[0]} if takes_one else {}
+
+
+def shift_of(pipeline: Any, tokens: int, max_shift: float = 1.15) -> float:  # noqa: ANN401
+    """Return how far the timesteps of an image of so many tokens are shifted.
+
+    Source: ``calculate_shift`` of diffusers' ``pipeline_flux``.
+    """
+    config = pipeline.scheduler.config
+    least, most = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    low, high = config.get("base_shift", 0.5), config.get("max_shift", max_shift)
+    slope = (high - low) / (most - least)
+    return float(tokens * slope + (low - slope * least))

@@ -1,0 +1,95 @@
+"""One request in the row engine: its rows, how far they are, and where its images go."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from worker.engine.encoding import EncoderPool, Encoding
+from worker.engine.loading import LoadedModel
+from worker.engine.pixels import Pixels
+from worker.engine.rows.families.family import RowFamily
+from worker.engine.rows.row import Row
+from worker.engine.tokens import count_tokens
+from worker.engine.work import Work
+
+
+@dataclass(eq=False)
+class Member:
+    """One row and the job it belongs to."""
+
+    row: Row
+    job: "Job"
+    pixels: Future[tuple[Pixels, float]] | None = None
+    """With the seconds that decoding took, once all steps are done."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A request whose images are being drawn."""
+
+    work: Work
+    model: LoadedModel
+    family: RowFamily
+    load_s: float
+    rows: Future[tuple[list[Row], float]] = field(default_factory=Future)
+    """With the seconds that preparing took."""
+    members: Sequence[Member] = ()
+    has_ended: bool = False
+    _began_at: float = field(default_factory=perf_counter)
+    _denoise_s: float = 0.0
+    _decode_s: float = 0.0
+    _handed_on: int = 0
+    _encoding: Encoding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._encoding = Encoding(self.work.request, self.model.spec.sizes)
+
+    @property
+    def images(self) -> int:
+        """How many images are asked for; each is a row."""
+        return len(self.work.request.seeds)
+
+    def take_rows(self) -> Sequence[Member]:
+        """Take the prepared rows in.
+
+        Raises:
+            Exception: whatever preparing them raised.
+        """
+        rows, seconds = self.rows.result()
+        self._denoise_s += seconds
+        self.members = [Member(row, self) for row in rows]
+        return self.members
+
+    def tell(self, seconds: float = 0.0) -> None:
+        """Tell the watcher how many steps of all the images are done; ``seconds`` were just spent on some."""
+        self._denoise_s += seconds
+        done = sum(member.row.steps_done for member in self.members)
+        self.work.watcher.on_step(done, self.work.request.steps * self.images)
+
+    def hand_on(self, encoders: EncoderPool) -> bool:
+        """Hand decoded images on, in order; whether that was all, and the result will follow.
+
+        Raises:
+            Exception: whatever decoding one of them raised.
+        """
+        for member in self.members[self._handed_on :]:
+            if member.pixels is None or not member.pixels.done():
+                return False
+            pixels, seconds = member.pixels.result()
+            self._decode_s += seconds
+            encoders.add(self._encoding, pixels)
+            self._handed_on += 1
+        if self._handed_on < self.images:
+            return False
+        tokens = count_tokens(self.model.tokenizer, self.work.request.prompt)
+        encoders.finish(self._encoding, self.work.future, tokens, self._timings_s())
+        return True
+
+    def _timings_s(self) -> dict[str, float]:
+        return {
+            "queue": self._began_at - self.work.submitted_at - self.load_s,
+            "load": self.load_s,
+            "denoise": self._denoise_s,
+            "decode": self._decode_s,
+        }
