@@ -38,13 +38,13 @@ def _scope(name: str) -> Any:  # noqa: ANN401 - FastAPI's own type
 
 def caller(
     request: Request,
-    authorization: Annotated[str | None, Header(description="`Bearer` and an API key.")] = None,
+    authorization: Annotated[str, Header(description="`Bearer` and an API key.")] = "",
     organization: Annotated[str, _scope("OpenAI-Organization")] = "",
     project: Annotated[str, _scope("OpenAI-Project")] = "",
 ) -> Caller:
     """Read who is calling from the headers."""
     salt = request.app.state.resources.settings.api.owner_salt.get_secret_value().encode()
-    scheme, _, key = (authorization or "").partition(" ")
+    scheme, _, key = authorization.partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
     return Caller(_digest(salt, key, organization, project), salt)
 

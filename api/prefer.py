@@ -21,10 +21,10 @@ class Prefer:
     wait_s: int | None = None
 
     @classmethod
-    def parse(cls, header: str | None) -> Self:
+    def parse(cls, header: str) -> Self:
         """Read the header; malformed parts are ignored."""
         respond_async, wait_s = False, None
-        for part in (header or "").split(","):
+        for part in header.split(","):
             name, _, value = part.split(";")[0].partition("=")
             name, value = name.strip().lower(), value.strip().strip('"')
             if name == "respond-async":
@@ -74,18 +74,17 @@ class Delivery:
 
 
 def delivery(
-    prefer: Annotated[str | None, Header(description="`respond-async` or `wait=N`.")] = None,
+    prefer: Annotated[str, Header(description="`respond-async` or `wait=N`.")] = "",
     idempotency_key: Annotated[
-        str | None,
-        Header(alias="Idempotency-Key", max_length=255, description="Replays the same job for 24 h."),
-    ] = None,
+        str, Header(alias="Idempotency-Key", max_length=255, description="Replays the same job for 24 h.")
+    ] = "",
     x_on_disconnect: Annotated[
-        OnDisconnect | None,
+        OnDisconnect,
         Header(description="What becomes of the job when you hang up; default: cancelled after a grace."),
-    ] = None,
+    ] = OnDisconnect.GRACE,
 ) -> Delivery:
     """Read the headers."""
-    return Delivery(Prefer.parse(prefer), x_on_disconnect or OnDisconnect.GRACE, idempotency_key or "")
+    return Delivery(Prefer.parse(prefer), x_on_disconnect, idempotency_key)
 
 
 DeliveryDep = Annotated[Delivery, Depends(delivery)]

@@ -124,6 +124,7 @@ class ModelObject(BaseModel):
     negative_prompt: bool
     token_limit: int
     family: str
+    batched: bool = Field(description="Whether many requests share its forward passes; else one at a time.")
 
 
 class ModelList(BaseModel):

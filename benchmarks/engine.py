@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import worker  # noqa: F401 - before torch, because it says how OpenMP's threads wait
+
+# isort: split
 import torch
 
 from shared.catalogue import Catalogue

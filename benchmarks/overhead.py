@@ -21,6 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import worker  # noqa: F401 - before torch, because it says how OpenMP's threads wait
+
+# isort: split
 import httpx2
 import torch
 

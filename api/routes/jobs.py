@@ -35,11 +35,11 @@ async def list_jobs(
     resources: ResourcesDep,
     limit: Annotated[int, Query(ge=1, le=100, description="Most jobs to return.")] = 20,
     after: Annotated[
-        str | None, Query(pattern="^[0-9a-f]{32}$", description="The last id of the page before.")
-    ] = None,
+        str, Query(pattern="^([0-9a-f]{32})?$", description="The last id of the page before; empty: none.")
+    ] = "",
 ) -> Response:
     """Your jobs, newest first."""
-    records, more = await resources.store.page(caller.owner, limit=limit, after=after)
+    records, more = await resources.store.page(caller.owner, limit=limit, after=after or None)
     jobs = await asyncio.gather(*(describe(resources.store, record) for record in records))
     return json_response({"object": "list", "data": jobs, "has_more": more}, 200)
 
@@ -49,7 +49,7 @@ async def read_job(
     job_id: JobId,
     caller: CallerDep,
     resources: ResourcesDep,
-    prefer: Annotated[str | None, Header(description="`wait=N` holds until the status changes.")] = None,
+    prefer: Annotated[str, Header(description="`wait=N` holds until the status changes.")] = "",
 ) -> Response:
     """One job."""
     record = await resources.store.read(job_id, caller.owner)

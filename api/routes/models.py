@@ -9,6 +9,7 @@ from api.errors import json_response
 from api.resources import Resources, ResourcesDep
 from api.schemas import ErrorBody, ModelList, ModelObject
 from shared.catalogue import ModelSpec
+from shared.catalogue.families import batched_families
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -54,4 +55,5 @@ async def _model_object(spec: ModelSpec, resources: Resources) -> dict[str, Any]
         "negative_prompt": spec.negative_prompt,
         "token_limit": spec.token_limit,
         "family": spec.family,
+        "batched": spec.family in batched_families(),
     }
