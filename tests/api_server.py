@@ -1,17 +1,28 @@
 """The API in a thread of this process, on a port of its own, asked over real sockets."""
 
+import asyncio
 import socket
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
 import uvicorn
+from typing_extensions import override
 
 from api.app import create_app
 from api.resources import Resources
 from cli.ports import LOOPBACK
 from shared.settings import Settings
 from tests.waiting import wait_until
+
+
+class QuickServer(uvicorn.Server):
+    """uvicorn looks every tenth of a second whether it is to stop; hundreds of tests cannot wait so long."""
+
+    @override
+    async def main_loop(self) -> None:
+        while not self.should_exit:  # noqa: ASYNC110 - a flag of uvicorn, set by another thread
+            await asyncio.sleep(0.005)
 
 
 class ApiServer:
@@ -23,7 +34,7 @@ class ApiServer:
         self.url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
         self.app = create_app(settings)
         config = uvicorn.Config(self.app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
+        self._server = QuickServer(config)
         self._thread = Thread(target=self._server.run, args=([self._socket],), name="api")
 
     @property

@@ -18,6 +18,14 @@ from tests.http_caller import HttpCaller
 from tests.played_worker import PlayedWorker
 from tests.tiny_models import TINY_ENTRY, write_catalogue
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
 
 @dataclass
 class Service:

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 from cli.ports import LOOPBACK, free_port
 from shared.celery_app import RING, Doorbell
 from shared.jobs.keys import Keys
-from shared.settings import RedisSettings
 from tests.integration.conftest import Serve, Service
 from tests.waiting import wait_until
 
@@ -58,11 +57,3 @@ def test_a_job_is_taken_although_nobody_can_be_rung(serve: Serve) -> None:
 
     assert service.worker.do() == job_id
     assert service.caller.result(job_id).status_code == 200
-
-
-def test_the_broker_is_the_next_database_unless_it_is_named() -> None:
-    named = RedisSettings(url=SecretStr("redis://host/0"), broker_url=SecretStr("redis://other:1/7"))
-
-    assert RedisSettings(url=SecretStr("redis://:pw@host:6380/3")).broker() == "redis://:pw@host:6380/4"
-    assert RedisSettings(url=SecretStr("redis://host")).broker() == "redis://host/1"
-    assert named.broker() == "redis://other:1/7"

@@ -1,0 +1,52 @@
+"""The whole service in real processes: once with tiny models for most tests, once as it is shipped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.valkey import EmbeddedServer
+from tests.service import RunningService
+from tests.tiny_models import write_catalogue
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            # The first test of a session waits for processes that import torch.
+            item.add_marker(pytest.mark.timeout(150))
+
+
+@pytest.fixture(scope="session")
+def tiny_catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_catalogue(
+        tmp_path_factory.mktemp("models"),
+        tiny={},
+        plain={"transparent": False, "negative_prompt": False},
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_service(
+    valkey: EmbeddedServer, tiny_catalogue_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    """Both tiny models, drawn in hundredths of a second."""
+    settings = {
+        "DARKROOM_REDIS__PREFIX": "e2e-tiny:",
+        "DARKROOM_MODELS__CATALOGUE": str(tiny_catalogue_file),
+    }
+    with RunningService(tmp_path_factory.mktemp("tiny"), valkey.url, **settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def glyph_service(
+    valkey: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    """What a fresh installation runs: nothing is set but where Redis is and which port to take."""
+    folder = tmp_path_factory.mktemp("glyph")
+    with RunningService(folder, valkey.url, DARKROOM_REDIS__PREFIX="e2e-glyph:") as service:
+        yield service

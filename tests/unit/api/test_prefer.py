@@ -1,0 +1,72 @@
+"""The Prefer header, as RFC 7240 writes it."""
+
+import pytest
+
+from api.prefer import Delivery, OnDisconnect, Prefer
+
+
+@pytest.mark.parametrize(
+    ("header", "respond_async", "wait_s"),
+    [
+        ("", False, None),
+        ("respond-async", True, None),
+        ("RESPOND-ASYNC", True, None),
+        (" respond-async ; later=1", True, None),
+        ("wait=10", False, 10),
+        ("Wait=10", False, 10),
+        ('wait="10"', False, 10),
+        ("wait = 10", False, 10),
+        ("wait=0", False, 0),
+        ("wait=999999999", False, 999_999_999),
+        ("respond-async, wait=10", True, 10),
+        ("wait=10,respond-async", True, 10),
+        ("return=minimal, wait=3; foo, handling=lenient", False, 3),
+        ("wait", False, None),
+        ("wait=", False, None),
+        ("wait=soon", False, None),
+        ("wait=-1", False, None),
+        ("wait=1.5", False, None),
+        ("wait=²", False, None),
+        ("wait=9999999999", False, None),
+        ("respond-asynchronously", False, None),
+        (",,;;==", False, None),
+    ],
+)
+def test_what_is_understood_is_read_and_the_rest_is_ignored(
+    header: str, *, respond_async: bool, wait_s: int | None
+) -> None:
+    assert Prefer.parse(header) == Prefer(respond_async, wait_s)
+
+
+@pytest.mark.parametrize(
+    ("header", "applied", "hold_s"),
+    [
+        ("", "", None),
+        ("return=minimal", "", None),
+        ("respond-async", "respond-async", 0.0),
+        ("wait=7", "wait=7", 7.0),
+        ("wait=7, respond-async", "respond-async, wait=7", 7.0),
+    ],
+)
+def test_what_was_read_decides_how_long_a_call_is_held(
+    header: str, applied: str, hold_s: float | None
+) -> None:
+    prefer = Prefer.parse(header)
+
+    assert (prefer.applied, prefer.hold_s) == (applied, hold_s)
+
+
+@pytest.mark.parametrize(
+    ("header", "choice", "held"),
+    [
+        ("", OnDisconnect.GRACE, True),
+        ("", OnDisconnect.CANCEL, True),
+        ("", OnDisconnect.CONTINUE, False),
+        ("respond-async", OnDisconnect.GRACE, False),
+        ("wait=7", OnDisconnect.CANCEL, False),
+    ],
+)
+def test_a_caller_means_something_to_its_job_while_it_is_held_for_the_result(
+    header: str, choice: OnDisconnect, *, held: bool
+) -> None:
+    assert Delivery(Prefer.parse(header), choice, "").held is held

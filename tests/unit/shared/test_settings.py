@@ -1,0 +1,84 @@
+"""Settings: from the environment, checked at the start, and never shown with their secrets."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import JobSettings, RedisSettings, Settings
+
+
+def test_the_environment_sets_values_by_section_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_API__PORT", "8123")
+    monkeypatch.setenv("DARKROOM_JOBS__RESULT_TTL_S", "60")
+    monkeypatch.setenv("DARKROOM_MODELS__ENABLED", '["glyph", "sd-turbo"]')
+    monkeypatch.setenv("DARKROOM_MODELS__CATALOGUE", "/models/catalog.toml")
+
+    settings = Settings()
+
+    assert (settings.api.port, settings.jobs.result_ttl_s) == (8123, 60)
+    assert settings.models.enabled == ("glyph", "sd-turbo")
+    assert settings.models.catalogue == Path("/models/catalog.toml")
+    assert settings.jobs.lease_s == JobSettings().lease_s
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DARKROOM_API__PROT", "8123"),
+        ("DARKROOM_API__PORT", "many"),
+        ("DARKROOM_API__PORT", "70000"),
+        ("DARKROOM_API__MAX_N", "11"),
+        ("DARKROOM_JOBS__LEASE_S", "0"),
+        ("DARKROOM_REDIS__PREFIX", "with space"),
+        ("DARKROOM_LOG__LEVEL", "loud"),
+        ("DARKROOM_WORKER__SLOTS", "0"),
+    ],
+)
+def test_a_value_that_cannot_work_is_an_error_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert name.split("__")[1].lower() in str(caught.value)
+
+
+@pytest.mark.parametrize("heartbeat_s", [2.5, 3.0, 10.0])
+def test_a_lease_outlives_two_heartbeats(heartbeat_s: float) -> None:
+    with pytest.raises(ValidationError, match="more than twice"):
+        JobSettings(lease_s=5, heartbeat_s=heartbeat_s)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.api.port = 1
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = RedisSettings.model_validate({"url": "redis://:hunter2@host:6379/0"})
+
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("url", "broker"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1"),
+        ("redis://host", "redis://host/1"),
+        ("redis://:pw@host:6380/3", "redis://:pw@host:6380/4"),
+        ("rediss://user:pw@host/0?ssl_cert_reqs=none", "rediss://user:pw@host/1?ssl_cert_reqs=none"),
+    ],
+)
+def test_the_broker_is_the_next_database_of_the_same_server(url: str, broker: str) -> None:
+    assert RedisSettings.model_validate({"url": url}).broker() == broker
+
+
+def test_a_broker_that_is_named_is_used() -> None:
+    settings = RedisSettings.model_validate({"url": "redis://host/0", "broker_url": "redis://other:1/7"})
+
+    assert settings.broker() == "redis://other:1/7"

@@ -1,0 +1,62 @@
+"""What a worker holds: how far each attempt is, and which was told to stop."""
+
+from worker.ledger import HANDED_BACK, Ledger
+from worker.store import Attempt
+
+
+def attempt(job_id: str, token: str = "") -> Attempt:
+    return Attempt(job_id, token or f"token of {job_id}", 1, "{}", 0, "req", 0)
+
+
+def test_an_attempt_is_held_until_it_is_struck_out() -> None:
+    ledger = Ledger()
+    first, second = ledger.add(attempt("a")), ledger.add(attempt("b"))
+    assert len(ledger) == 2
+
+    ledger.remove(first.attempt)
+    ledger.remove(first.attempt)
+
+    assert ledger.all() == [second]
+
+
+def test_a_step_is_news_once() -> None:
+    held = Ledger().add(attempt("a", "t"))
+    assert held.news() is None
+
+    held.on_step(1, 4)
+    held.on_step(2, 4)
+
+    assert held.news() == ("a", "t", 2, 4)
+    assert held.news() is None
+    held.on_step(3, 4)
+    assert held.news() == ("a", "t", 3, 4)
+
+
+def test_a_lost_attempt_is_told_to_stop_once_and_keeps_its_reason() -> None:
+    ledger = Ledger()
+    lost, kept = ledger.add(attempt("a")), ledger.add(attempt("b"))
+
+    assert ledger.lose({"a": "cancelled", "c": "gone"}) == [lost]
+    assert ledger.lose({"a": "moved"}) == []
+
+    assert (lost.stop_requested(), lost.stop_reason) == (True, "cancelled")
+    assert (kept.stop_requested(), kept.stop_reason) == (False, None)
+
+
+def test_handing_back_stops_everything_that_was_not_stopped_already() -> None:
+    ledger = Ledger()
+    lost, kept = ledger.add(attempt("a")), ledger.add(attempt("b"))
+    ledger.lose({"a": "cancelled"})
+
+    ledger.hand_back()
+
+    assert (lost.stop_reason, kept.stop_reason) == ("cancelled", HANDED_BACK)
+
+
+def test_two_attempts_of_one_job_are_two() -> None:
+    ledger = Ledger()
+    old, new = ledger.add(attempt("a", "1")), ledger.add(attempt("a", "2"))
+
+    ledger.remove(old.attempt)
+
+    assert ledger.all() == [new]
