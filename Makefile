@@ -10,6 +10,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 OUTPUT ?= black-swan.png
 PYTEST_ARGS ?=
+SECONDS ?= 600
+FAULT_TIMES := .darkroom/fault-times.jsonl
 
 # What is installed, in two sizes: to run the service, and to work on it.
 RUN := $(VENV)/.installed-run
@@ -27,7 +29,7 @@ LEASHED := exec $(PY) -I -S cli/leash.py SIGTERM $$PPID
 IN_PLACE := [ -x $(PY) ] && head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF '$(CURDIR)/$(VENV)/bin/'
 $(shell $(IN_PLACE) || rm -f $(RUN) $(DEV))
 
-.PHONY: help setup demo up test test-unit check format bench clean distclean
+.PHONY: help setup demo up test test-unit faults chaos check format bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +49,14 @@ test: $(DEV) ## the whole test-suite: unit, integration, e2e, faults
 test-unit: $(DEV) ## the unit tests only
 	@echo 'make: unit tests'
 	@$(PY) -m pytest tests/unit $(PYTEST_ARGS)
+
+faults: $(DEV) ## every fault at its full length, and docs/reliability.md from the times measured
+	@mkdir -p .darkroom
+	@DARKROOM_LONG_FAULTS=1 DARKROOM_FAULT_TIMES=$(FAULT_TIMES) $(PY) -m pytest tests/faults $(PYTEST_ARGS)
+	@$(PY) -m tests.faults.report $(FAULT_TIMES)
+
+chaos: $(DEV) ## break everything at random (SEED=..., SECONDS=600, WORKERS=4) and check what is left
+	@$(LEASHED) $(PY) -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
 check: $(DEV) ## lint, format, types and import contracts
 	@echo 'make: ruff check'

@@ -2,13 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from fastapi import Request
+from starlette.responses import Response
 
+from api.cancelling import cancel_all
 from api.resources import Resources
 from shared.errors import Stopping, StoreUnavailable
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -16,32 +21,47 @@ T = TypeVar("T")
 STORE_GAP_S: Final = 60.0
 
 
+# nginx's status for a client that hung up; nobody receives it, the log line does.
+CLIENT_CLOSED_REQUEST: Final = 499
+
+
 class CallerGone(Exception):
     """The client has hung up."""
 
 
-async def hold(request: Request, resources: Resources, job_id: str, timeout_s: float) -> bool:
-    """Wait until a job has ended; False when ``timeout_s`` passed first.
+def left(job_id: str) -> Response:
+    """Return the response that nobody receives."""
+    log.info("caller.left", job_id=job_id)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def hold(
+    request: Request, resources: Resources, job_id: str, waiting: Coroutine[Any, Any, bool]
+) -> bool:
+    """Wait for a job as long as its caller does; return what the waiting brings.
+
+    Args:
+        request: the caller's.
+        resources: the process's.
+        job_id: the job.
+        waiting: one of the waits of :class:`api.watch.JobWatch`.
 
     Raises:
         CallerGone: the client hung up meanwhile.
         Stopping: this process was told to end; a retry attaches to the job at another one.
     """
-    if timeout_s <= 0:
-        return False
-    waiting = asyncio.ensure_future(resources.watch.ended(job_id, timeout_s))
-    leaving = asyncio.ensure_future(_disconnected(request))
-    stopping = asyncio.ensure_future(resources.stopping.wait())
+    answer = asyncio.create_task(waiting)
+    leaving = asyncio.create_task(_disconnected(request))
+    stopping = asyncio.create_task(_told_to_end(resources))
     try:
-        await asyncio.wait({waiting, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return waiting.result()
+        await asyncio.wait({answer, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
         if leaving.done():
             raise CallerGone
         raise Stopping(job_id=job_id, retry_after_s=1)
     finally:
-        for task in (waiting, leaving, stopping):
-            task.cancel()
+        await cancel_all((answer, leaving, stopping))
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -58,6 +78,10 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
             if time.monotonic() > give_up_at:
                 raise
             await asyncio.sleep(0.25)
+
+
+async def _told_to_end(resources: Resources) -> None:
+    await resources.stopping.wait()
 
 
 async def _disconnected(request: Request) -> None:

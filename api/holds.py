@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections import Counter
 
+from api.cancelling import cancel_all
 from api.prefer import OnDisconnect
 from api.store import ApiStore
 from shared.errors import JobNotFound, StoreUnavailable
@@ -43,7 +44,7 @@ class Holds:
     async def close(self) -> None:
         """Stop renewing; what is still held lapses after its grace, unless a retry comes."""
         if self._renewing is not None:
-            self._renewing.cancel()
+            await cancel_all([self._renewing])
         await asyncio.gather(*self._releasing, return_exceptions=True)
 
     def enter(self, job_id: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 
+from api.cancelling import cancel_all
 from api.store import ApiStore
 from shared.errors import StoreUnavailable
 from shared.jobs.status import Status
@@ -66,12 +67,7 @@ class JobWatch:
 
     async def close(self) -> None:
         """Stop reading."""
-        running = set(self._tasks)
-        while running:
-            for task in running:
-                task.cancel()
-            # Until it works: `wait_for` of Python 3.11, in which redis-py sends, can lose a cancellation.
-            _, running = await asyncio.wait(running, timeout=0.2)
+        await cancel_all(self._tasks)
 
     async def ended(self, job_id: str, timeout_s: float) -> bool:
         """Wait until a job has ended; False when ``timeout_s`` passed first."""

@@ -41,7 +41,8 @@ class Style(StrEnum):
 class Params(BaseModel):
     """What to draw. Checked by the API when the job is made and again by the worker when it is claimed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # An error that is logged must not repeat the prompt.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     prompt: str = Field(min_length=1, max_length=32_000)
     negative_prompt: str | None = Field(None, max_length=32_000)

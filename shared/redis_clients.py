@@ -3,13 +3,16 @@
 redis-py's defaults differ between its constructors and between its versions, so nothing is left to them.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import redis
 import redis.asyncio as aioredis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
+from typing_extensions import override
 
 from shared.settings import RedisSettings
 
@@ -20,6 +23,33 @@ UNREACHABLE = (
     redis.exceptions.BusyLoadingError,
     OSError,
 )
+
+
+class _ClosedIsAnError(AbstractConnection):
+    """Makes a connection error of what uvloop raises when its transport has closed: nobody expects that."""
+
+    @override
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError(str(error)) from error
+
+
+class _Connection(_ClosedIsAnError, aioredis.Connection):
+    pass
+
+
+class _TlsConnection(_ClosedIsAnError, aioredis.SSLConnection):
+    pass
+
+
+_CONNECTIONS: dict[type[AbstractConnection], type[AbstractConnection]] = {
+    aioredis.Connection: _Connection,
+    aioredis.SSLConnection: _TlsConnection,
+}
 
 
 def _options(settings: RedisSettings, timeout_s: float | None, connections: int) -> dict[str, Any]:
@@ -61,4 +91,5 @@ def async_client(
     pool = aioredis.BlockingConnectionPool.from_url(
         settings.url.get_secret_value(), retry=AsyncRetry(_backoff(), retries), timeout=1, **options
     )
+    pool.connection_class = _CONNECTIONS.get(pool.connection_class, pool.connection_class)
     return aioredis.Redis.from_pool(pool)

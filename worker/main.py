@@ -8,13 +8,13 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
 from pydantic import ValidationError
 
-from shared.celery_app import doorbell_queue, make_app
+from shared.celery_app import make_app
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure
 from shared.settings import Settings
 from worker.runtime import Runtime, served_models
-from worker.tasks import register
+from worker.tasks import POOL, TRANSPORT, register, ring_queue
 
 
 def _give_up(error: Exception) -> None:
@@ -37,7 +37,8 @@ settings = _settings()
 app = make_app(settings.redis)
 app.set_current()
 # Threads, never prefork: a CUDA context does not survive a fork, and every slot feeds the one engine.
-app.conf.worker_pool = "threads"
+app.conf.worker_pool = POOL
+app.conf.broker_transport = TRANSPORT
 _running: list[Runtime] = []
 
 
@@ -51,7 +52,7 @@ def _start(**_: Any) -> None:  # noqa: ANN401
     configure(settings.log)
     try:
         models = served_models(settings)
-        app.conf.task_queues = [doorbell_queue(Keys(settings.redis.prefix), model) for model in models]
+        app.conf.task_queues = [ring_queue(Keys(settings.redis.prefix), model) for model in models]
         runtime = Runtime(settings)
     except ConfigurationError as error:
         _give_up(error)

@@ -5,6 +5,7 @@ ring, so a worker is never idle while its queue is not empty.
 """
 
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -74,16 +75,28 @@ class Runner:
                 self._release(held)
 
     def _claim(self, model: str) -> Held | None:
+        """Take a job. Where a reply is lost, the same claim is repeated, so that what it brought is not."""
+        seed = secrets.token_hex(8)
+        if self._closed:
+            return None
+        try:
+            return self._persist(lambda: self._take(model, seed))
+        except StoreUnavailable:
+            # The reaper rings again when the store is back.
+            log.warning("claim.failed", model=model)
+            return None
+
+    @property
+    def _closed(self) -> bool:
+        """Whether nothing more may be taken now."""
+        return bool(self.draining.is_set() or self._alone or (self._held_back and len(self._ledger)))
+
+    def _take(self, model: str, seed: str) -> Held | None:
         with self._claiming:
-            if self.draining.is_set() or self._alone or (self._held_back and len(self._ledger)):
-                return None
-            try:
-                claim = self._store.claim(model, self.name, want=1, alone=len(self._ledger) == 0)
-            except StoreUnavailable:
-                # The reaper rings again when the store is back.
-                log.warning("claim.failed", model=model)
-                return None
-            self._held_back = claim.held_back
+            # Asked for nothing, a claim still finds what an earlier try with this seed brought.
+            want = 0 if self._closed else 1
+            claim = self._store.claim(model, self.name, want=want, alone=len(self._ledger) == 0, seed=seed)
+            self._held_back = claim.held_back if want else self._held_back
             if not claim.attempts:
                 return None
             held = self._ledger.add(claim.attempts[0])

@@ -119,9 +119,14 @@ class WorkerStore:
         )
         return {row[0].decode(): row[1].decode() for row in lost}
 
-    def progress(self, marks: Iterable[tuple[str, str, int, int]]) -> None:
-        """Note how far attempts are: (job id, token, step, steps) each."""
-        self._run("progress", marks=json.dumps([list(mark) for mark in marks]))
+    def progress(self, marks: Iterable[tuple[str, str, int, int]]) -> int:
+        """Note how far attempts are: (job id, token, step, steps) each.
+
+        Returns:
+            How many were noted; the others are no longer the worker's.
+        """
+        (noted,) = self._run("progress", marks=json.dumps([list(mark) for mark in marks]))
+        return int(noted)
 
     def save_draft(self, attempt: Attempt, images: Sequence[bytes]) -> None:
         """Write an attempt's images (base64) where only :meth:`finish` makes them the job's.

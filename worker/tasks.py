@@ -1,10 +1,77 @@
-"""The one Celery task: the doorbell."""
+"""Celery's side of a worker: the one task, the doorbell, and how rings are taken.
+
+A ring is taken only when a slot is free to answer it, and is gone once it is taken: losing one costs a reaper
+tick, so none is ever written down to be restored.
+"""
 
 from collections.abc import Callable
+from typing import Any, Final
 
 from celery import Celery
+from celery.concurrency.thread import TaskPool
+from kombu.asynchronous import get_event_loop
+from kombu.entity import Queue
+from kombu.transport import redis as kombu_redis
+from redis.exceptions import OutOfMemoryError
+from typing_extensions import override
 
-from shared.celery_app import RING
+from shared.celery_app import RING, Channel, Transport, doorbell_queue
+from shared.jobs.keys import Keys
+
+POOL: Final = "worker.tasks:SlotPool"
+TRANSPORT: Final = "worker.tasks:RingTransport"
+
+
+class RingQoS(kombu_redis.QoS):
+    """Keeps no rings, so there are none to restore."""
+
+    @override
+    def restore_visible(self, *_: Any, **__: Any) -> None:
+        """Do nothing; kombu would write a lock for this, which a full server refuses."""
+
+
+class RingChannel(Channel):
+    """A channel that keeps no rings."""
+
+    QoS = RingQoS
+
+
+class RingTransport(Transport):
+    """A transport to which a server without memory is one that is away: the worker tries again, and lives."""
+
+    Channel = RingChannel
+    connection_errors = (*Transport.connection_errors, OutOfMemoryError)
+
+
+class SlotPool(TaskPool):
+    """Celery's thread pool that says when a slot is free.
+
+    With prefetching off, Celery's loop looks for the next ring only when something else wakes it, up to a
+    second after the slot is free.
+    """
+
+    @override
+    def on_apply(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().on_apply(*args, **kwargs)
+        result.f.add_done_callback(_wake_loop)
+        return result
+
+
+def _wake_loop(_: object) -> None:
+    loop = get_event_loop()
+    if loop is not None:
+        loop.call_soon(_nothing)
+
+
+def _nothing() -> None:
+    """What the woken loop has to do; the look for rings that follows is the point."""
+
+
+def ring_queue(keys: Keys, model: str) -> Queue:
+    """Return a model's queue of rings as a worker takes them: without acknowledgement."""
+    queue = doorbell_queue(keys, model)
+    queue.no_ack = True
+    return queue
 
 
 def register(app: Celery, answer: Callable[[str], None]) -> None:

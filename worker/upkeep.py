@@ -82,10 +82,10 @@ class Heartbeat:
             log.warning("lease.lost", job_id=each.attempt.job_id, reason=each.stop_reason)
 
     def report(self) -> None:
-        """Write the steps taken since the last report."""
+        """Write the steps taken since the last report; ask at once about attempts that are no longer ours."""
         news = [mark for each in self._ledger.all() if (mark := each.news()) is not None]
-        if news:
-            self._store.progress(news)
+        if news and self._store.progress(news) < len(news):
+            self.renew()
 
 
 class Watchdog:

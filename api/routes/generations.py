@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.delivery import JOBS_PATH, describe, result_response
 from api.errors import json_response
 from api.generation_request import GenerationRequest, ResponseFormat
-from api.holding import CallerGone, hold, patiently
+from api.holding import CallerGone, hold, left, patiently
 from api.owner import Caller, CallerDep
 from api.prefer import Delivery, DeliveryDep
 from api.resources import Resources, ResourcesDep
@@ -25,15 +25,10 @@ from shared.errors import (
     UnsupportedParameter,
     UnsupportedValue,
 )
-from shared.logs import get_logger
-
-log = get_logger(__name__)
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
 # OpenAI's own fields that would change what is drawn: ignoring them would return the wrong picture.
 CANNOT_HONOUR = ("image", "mask", "input_fidelity")
-# nginx's status for a client that hung up; nobody receives it, the log line does.
-CLIENT_CLOSED_REQUEST = 499
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": ValidationErrorBody, "description": "A field is not what it may be."},
@@ -91,9 +86,9 @@ async def _create(
     headers["preference-applied"] = delivery.prefer.applied
     limit_s = min(delivery.prefer.hold_s, resources.settings.api.sync_timeout_s)
     try:
-        ended = await hold(request, resources, job_id, limit_s)
+        ended = limit_s > 0 and await hold(request, resources, job_id, resources.watch.ended(job_id, limit_s))
     except CallerGone:
-        return _left(job_id)
+        return left(job_id)
     record = await patiently(lambda: resources.store.read(job_id, caller.owner))
     if ended:
         return await patiently(lambda: result_response(resources.store, record, headers))
@@ -113,11 +108,12 @@ async def _held(
     if delivery.held:
         resources.holds.enter(job_id)
     try:
-        ended = await hold(request, resources, job_id, resources.settings.api.sync_timeout_s)
+        limit_s = resources.settings.api.sync_timeout_s
+        ended = await hold(request, resources, job_id, resources.watch.ended(job_id, limit_s))
     except CallerGone:
         if delivery.held:
             resources.holds.gone(job_id, delivery.on_disconnect)
-        return _left(job_id)
+        return left(job_id)
     if not ended:
         if delivery.held:
             await resources.holds.keep(job_id)
@@ -126,11 +122,6 @@ async def _held(
         resources.holds.ended(job_id)
     record = await patiently(lambda: resources.store.read(job_id, caller.owner))
     return await patiently(lambda: result_response(resources.store, record, headers))
-
-
-def _left(job_id: str) -> Response:
-    log.info("caller.left", job_id=job_id)
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 def _refuse_or_name_unknown(document: dict[str, Any]) -> dict[str, str]:

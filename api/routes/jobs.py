@@ -3,11 +3,12 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from api.delivery import describe, result_response
 from api.errors import json_response
+from api.holding import CallerGone, hold, left, patiently
 from api.owner import CallerDep
 from api.prefer import Prefer
 from api.resources import ResourcesDep
@@ -46,6 +47,7 @@ async def list_jobs(
 
 @router.get("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
 async def read_job(
+    request: Request,
     job_id: JobId,
     caller: CallerDep,
     resources: ResourcesDep,
@@ -58,8 +60,12 @@ async def read_job(
     if preference.wait_s is not None and not record.status.terminal:
         limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
         headers["preference-applied"] = f"wait={preference.wait_s}"
-        if limit_s > 0 and await resources.watch.changed(job_id, (record.status, record.attempt), limit_s):
-            record = await resources.store.read(job_id, caller.owner)
+        changed = resources.watch.changed(job_id, (record.status, record.attempt), limit_s)
+        try:
+            if await hold(request, resources, job_id, changed):
+                record = await patiently(lambda: resources.store.read(job_id, caller.owner))
+        except CallerGone:
+            return left(job_id)
     return json_response(await describe(resources.store, record), 200, headers)
 
 

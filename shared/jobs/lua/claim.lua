@@ -5,7 +5,7 @@
 -- @arg worker string who claims
 -- @arg seed string random; with the attempt number it makes each job's token, and a repeated call is told by it
 -- @arg lease_ms ms how long the jobs are the worker's without a renewal
--- @arg want count most jobs to take
+-- @arg want count most jobs to take; 0: only what an earlier call with this seed took
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
 -- @derives lanes, lane, queue, idle, vtime, backlog, job, leases, deadlines, unfinished, done, moved, claimed
 -- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses}, …} held_back 1: a job waits for an idle worker
@@ -59,6 +59,7 @@ while #ids < want do
   end
 end
 redis.call('ZREMRANGEBYSCORE', key('idle', model), '-inf', exact(virtual_time(model)))
-if #ids > 0 then redis.call('SET', claimed, table.concat(ids, ' '), 'PX', lease_ms) end
+-- Kept as long as a worker whose reply was lost goes on asking, which an outage of Redis may make long.
+if #ids > 0 then redis.call('SET', claimed, table.concat(ids, ' '), 'EX', 120) end
 for _, id in ipairs(ids) do out[#out + 1] = handed(id) end
 return out

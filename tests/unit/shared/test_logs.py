@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from shared.settings import REPO_ROOT
 
 PROGRAM = """
@@ -51,8 +53,9 @@ def test_what_is_less_severe_than_the_level_is_not_written() -> None:
     assert len(lines(level="error")) == 1
 
 
-def test_a_traceback_shows_no_values() -> None:
-    written = "\n".join(lines())
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_values(log_format: str) -> None:
+    written = "\n".join(lines(log_format))
 
     assert "the brush broke" in written
     assert "prompt = " not in written

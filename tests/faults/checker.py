@@ -1,0 +1,137 @@
+"""An independent look at what a run left behind: Redis as it is, and the event logs of the engines.
+
+It shares no code with the service but the names of keys: statuses, results and counts are read raw. Each
+finding is one line of text; none means that every promise was kept.
+"""
+
+import base64
+import hashlib
+import io
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import redis
+from PIL import Image
+
+from tests.faults.harness.events import Event
+
+TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
+# Keys that a quiet service may have for ever; every other one has a time to live or must have gone.
+LASTING: Final = (
+    r"done|moved|dead|models|reaped_at|order|pace|eta_error|results|result_bytes"
+    r"|serving:[^:]+|vtime:[^:]+|idle:[^:]+"
+)
+# Keys that live as long as work does: none may be left, not even one that would expire.
+OF_WORK: Final = (
+    r"queue:.*|lanes:.*|lane:.*|backlog:.*|leases|deadlines|unfinished:.*|held|holders:.*|owed:.*"
+)
+
+
+class Checker:
+    """Looks at everything under one prefix of one server."""
+
+    def __init__(self, store: redis.Redis, prefix: str) -> None:
+        self._store: Any = store
+        self._prefix = prefix
+
+    def unsettled(self, accepted: Iterable[str]) -> list[str]:
+        """Return what is still to come: jobs that have not ended, and keys that work leaves behind."""
+        records = self._records()
+        waiting = [i for i in accepted if records.get(i, {}).get("status", "gone") not in TERMINAL]
+        waiting += [i for i, record in records.items() if record["status"] not in TERMINAL]
+        return waiting + [name for name in self._names() if re.fullmatch(OF_WORK, name)]
+
+    def statuses(self) -> Counter[str]:
+        """Return how many jobs ended how."""
+        return Counter(record["status"] for record in self._records().values())
+
+    def problems(self, accepted: Sequence[str], events: Sequence[Event]) -> list[str]:
+        """Return everything that is not as it must be once all work is done.
+
+        Args:
+            accepted: ids of the jobs that callers were promised.
+            events: what the engines logged.
+        """
+        records = self._records()
+        found = [f"accepted job {i} has no record" for i in accepted if i not in records]
+        found += self._announced_once(records)
+        found += self._keys()
+        found += self._counted_bytes()
+        found += _drawn_by_attempts(records, events)
+        for job_id, record in records.items():
+            found += self._ended_well(job_id, record, events)
+        if channels := self._store.pubsub_channels():
+            found.append(f"subscriptions are left: {channels}")
+        return found
+
+    def _names(self) -> list[str]:
+        names = (key.decode() for key in self._store.scan_iter(f"{self._prefix}*", count=1000))
+        return [name.removeprefix(self._prefix) for name in names]
+
+    def _records(self) -> dict[str, dict[str, str]]:
+        ids = [name.removeprefix("job:") for name in self._names() if name.startswith("job:")]
+        pipe = self._store.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.hgetall(f"{self._prefix}job:{job_id}")
+        rows = pipe.execute()
+        return {i: {k.decode(): v.decode() for k, v in row.items()} for i, row in zip(ids, rows, strict=True)}
+
+    def _announced_once(self, records: dict[str, dict[str, str]]) -> list[str]:
+        announced: dict[str, list[str]] = defaultdict(list)
+        for _, values in self._store.xrange(f"{self._prefix}done"):
+            announced[values[b"id"].decode()].append(values[b"status"].decode())
+        return [
+            f"job {job_id} is {record['status']} and was announced as {announced[job_id]}"
+            for job_id, record in records.items()
+            if announced[job_id] != [record["status"]]
+        ]
+
+    def _keys(self) -> list[str]:
+        found = []
+        for name in self._names():
+            if re.fullmatch(OF_WORK, name):
+                found.append(f"key {name} is left")
+            elif not re.fullmatch(LASTING, name) and self._store.ttl(self._prefix + name) == -1:
+                found.append(f"key {name} would stay for ever")
+        return found
+
+    def _counted_bytes(self) -> list[str]:
+        entries = self._store.zrange(f"{self._prefix}results", 0, -1)
+        total = sum(int(entry.split()[-1]) for entry in entries)
+        counted = int(self._store.get(f"{self._prefix}result_bytes") or 0)
+        return [] if total == counted else [f"result_bytes is {counted}, its parts are {total}"]
+
+    def _ended_well(self, job_id: str, record: dict[str, str], events: Sequence[Event]) -> list[str]:
+        if record["status"] not in TERMINAL:
+            return [f"job {job_id} is {record['status']}"]
+        images = self._store.hgetall(f"{self._prefix}result:{job_id}")
+        if record["status"] != "succeeded":
+            return [f"job {job_id} is {record['status']} and has a result"] if images else []
+        if not images:
+            return [f"job {job_id} succeeded and has no result"]
+        drawn = [base64.b64decode(images[index]) for index in sorted(images, key=int)]
+        found = [
+            f"job {job_id}: an image is of {words}, not of the winner {record['token']}"
+            for words in map(_words, drawn)
+            if words != (job_id, record["token"])
+        ]
+        digest = hashlib.sha256(b"".join(drawn)).hexdigest()
+        logged = [e.sha256 for e in events if e.event == "end" and e.token == record["token"]]
+        return found + (
+            [] if logged == [digest] else [f"job {job_id}: its winner drew {logged}, not {digest}"]
+        )
+
+
+def _words(image: bytes) -> tuple[str, str]:
+    with Image.open(io.BytesIO(image)) as picture:
+        return picture.info.get("job", ""), picture.info.get("token", "")
+
+
+def _drawn_by_attempts(records: dict[str, dict[str, str]], events: Sequence[Event]) -> list[str]:
+    """Each attempt is drawn by one engine, once, and for a job that is known."""
+    starts = Counter(event.token for event in events if event.event == "start")
+    found = [f"attempt {token} was drawn {times} times" for token, times in starts.items() if times > 1]
+    jobs = {event.job for event in events if event.event == "start"}
+    return found + [f"job {job} was drawn and has no record" for job in jobs - records.keys()]

@@ -1,0 +1,120 @@
+"""Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves."""
+
+import asyncio
+import base64
+import random
+from collections import Counter
+from typing import Final
+
+import httpx2
+
+from tests.faults.harness.caller import Caller
+from tests.faults.harness.lasting import lasting
+
+PNG: Final = b"\x89PNG"
+# What a call may end with while everything breaks; 500s are judged by their code.
+EXPECTED: Final = {200, 202, 409, 429, 503}
+EXPECTED_CODES: Final = {"generation_failed", "worker_lost", "deadline_exceeded", "job_cancelled"}
+
+
+class Load:
+    """A few owners, each with a caller that never tires."""
+
+    def __init__(self, seed: int, urls: list[str], owners: int) -> None:
+        self.accepted: list[str] = []
+        self.answers: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self._stopping = asyncio.Event()
+        self._seed = seed
+        self._urls = urls
+        self._owners = owners
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Let them begin."""
+        self._tasks = [asyncio.create_task(self._call_on(owner)) for owner in range(self._owners)]
+
+    async def stop(self, timeout_s: float) -> None:
+        """Let every caller finish what it began."""
+        self._stopping.set()
+        async with asyncio.timeout(timeout_s):
+            await asyncio.gather(*self._tasks)
+
+    async def _call_on(self, owner: int) -> None:
+        rng = random.Random(f"{self._seed}.{owner}")  # noqa: S311 - not for secrets
+        made = 0
+        callers = [Caller(url, f"owner {owner}", accepted=self.accepted) for url in self._urls]
+        try:
+            while not self._stopping.is_set():
+                made += 1
+                await self._call(rng, callers, f"chaos {owner}.{made} {_words(rng)}")
+                await lasting(rng.uniform(0.05, 0.5))
+        finally:
+            for caller in callers:
+                await caller.__aexit__(None, None, None)
+
+    async def _call(self, rng: random.Random, callers: list[Caller], prompt: str) -> None:
+        caller = rng.choice(callers)
+        ways = [self._hold, self._hold, self._follow, self._follow, self._hang_up, self._cancel, self._repeat]
+        way = rng.choice(ways)
+        try:
+            await way(rng, caller, rng.choice(callers), prompt)
+        except (httpx2.TransportError, TimeoutError) as error:
+            self.answers[type(error).__name__] += 1
+
+    async def _hold(self, _: random.Random, caller: Caller, __: Caller, prompt: str) -> None:
+        self._judge(await caller.draw(prompt), prompt)
+
+    async def _follow(self, _: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+        response = await caller.draw(prompt, headers={"prefer": "respond-async"}, timeout_s=20)
+        self._judge(response, prompt)
+        if response.status_code == httpx2.codes.ACCEPTED:
+            await other.watch(response.json()["id"], timeout_s=60)
+
+    async def _hang_up(self, rng: random.Random, caller: Caller, _: Caller, prompt: str) -> None:
+        async with asyncio.timeout(rng.uniform(0.001, 1)):
+            self._judge(await caller.draw(prompt), prompt)
+
+    async def _cancel(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+        response = await caller.draw(prompt, headers={"prefer": "respond-async"}, timeout_s=20)
+        self._judge(response, prompt)
+        if response.status_code == httpx2.codes.ACCEPTED:
+            await lasting(rng.uniform(0, 0.5))
+            await other.try_cancel(response.json()["id"])
+
+    async def _repeat(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+        """Two calls with one key are one job, wherever they arrive."""
+        headers = {"Idempotency-Key": f"{prompt} {rng.random()}"}
+        calls = [asyncio.create_task(each.draw(prompt, headers=headers)) for each in (caller, other)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        answers = [end for end in ends if isinstance(end, httpx2.Response)]
+        for answer in answers:
+            self._judge(answer, prompt)
+        drawn = [a for a in answers if a.status_code == httpx2.codes.OK]
+        if len({a.headers["x-job-id"] for a in drawn}) > 1 or len({a.content for a in drawn}) > 1:
+            self.problems.append(f"two jobs for one key: {prompt}")
+
+    def _judge(self, response: httpx2.Response, prompt: str) -> None:
+        status = response.status_code
+        if status == httpx2.codes.OK:
+            self.answers["200"] += 1
+            image = base64.b64decode(response.json()["data"][0]["b64_json"])
+            if not image.startswith(PNG):
+                self.problems.append(f"no picture for {prompt}")
+            return
+        code = (response.json().get("error") or {}).get("code", "")
+        self.answers[f"{status} {code}".strip()] += 1
+        if status not in EXPECTED and code not in EXPECTED_CODES:
+            self.problems.append(f"{status} {code} for {prompt}: {response.text[:200]}")
+
+
+def _words(rng: random.Random) -> str:
+    words = [f"slow:{rng.choice([5, 10, 20, 40, 100])}"]
+    chance = rng.random()
+    if chance < 0.01:
+        words.append("poison:kill")
+    elif chance < 0.03:
+        words.append("poison:raise")
+    elif chance < 0.05:
+        words.append("poison:oom-always")
+    return " ".join(words)

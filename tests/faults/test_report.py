@@ -1,0 +1,31 @@
+"""The page about reliability says what the tests measured."""
+
+import re
+from pathlib import Path
+
+from tests.faults.report import render
+from tests.faults.rows import ROWS
+from tests.faults.times import Time
+
+HERE = Path(__file__).parent
+NAMES = {measured.name for row in ROWS for measured in row.measured}
+
+
+def test_every_recorded_name_is_in_the_table_and_the_other_way_round() -> None:
+    recorded = {
+        name
+        for path in HERE.glob("test_*.py")
+        for name in re.findall(r'times\.(?:record|held)\(\s*"([a-z-]+)"', path.read_text())
+    }
+
+    assert recorded == NAMES
+
+
+def test_the_median_and_the_worst_time_are_shown_beside_the_bound() -> None:
+    page = render([Time("worker-killed", seconds, 6) for seconds in (4.0, 5.5, 4.5)])
+
+    assert "| starts again elsewhere | 6 s | 4.50 s | 5.50 s | 3 |" in page
+
+
+def test_a_row_that_was_not_run_says_so() -> None:
+    assert "not run" in render([])
