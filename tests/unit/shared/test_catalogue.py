@@ -67,7 +67,7 @@ def test_an_entry_says_how_it_is_asked() -> None:
         (Style.VIVID, True, "a {prompt}, transparent background, 3d render"),
     ],
 )
-def test_a_prompt_is_rendered_in_its_templates(style: Style, transparent: bool, rendered: str) -> None:  # noqa: FBT001
+def test_a_prompt_is_rendered_in_its_templates(style: Style, transparent: bool, rendered: str) -> None:
     glyph = SHIPPED.find("glyph")
     assert glyph is not None
 

@@ -263,7 +263,7 @@ def test_an_attempt_cannot_finish_a_job_that_was_cancelled_under_it(
     assert not caller.client.exists(caller.keys.result(job_id))
 
 
-def test_a_job_lives_while_a_caller_holds_it(caller: Caller, store: WorkerStore) -> None:
+def test_a_job_lives_while_a_caller_holds_it(caller: Caller) -> None:
     held = caller.keys.key("held")
     job_id = caller.submit(holder="api1", hold_ms=50)
     caller.run("hold", holder="api2", hold_ms=600_000, ids=json.dumps([job_id]))
