@@ -60,8 +60,8 @@ class Runtime:
         self.runner = Runner(self.name, store, self.engine, specs, self._ledger, settings.worker)
         about = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
         self._doorbell = Doorbell(settings.redis)
-        heartbeat = Heartbeat(self.name, store, self._ledger, list(specs), about)
         watchdog = Watchdog(self.engine, self._ledger, settings.worker)
+        heartbeat = Heartbeat(self.name, store, self._ledger, watchdog, about)
         self._tickers = tickers(settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog)
         self._hand_back: threading.Timer | None = None
 

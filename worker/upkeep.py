@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from typing_extensions import override
@@ -20,6 +20,8 @@ log = get_logger(__name__)
 
 PROGRESS_S: Final = 0.25
 WATCH_S: Final = 0.5
+# Half a lease: so long before a silent engine is given up, its leases are left to lapse.
+DOUBT_S: Final = 2.5
 # Rings on their way for one model; a worker that answers one goes on claiming until nothing is left.
 MAX_RINGS: Final = 64
 
@@ -58,36 +60,6 @@ class Ticker(threading.Thread):
         self.join(timeout=5)
 
 
-class Heartbeat:
-    """Renews the worker's leases and passes on what it lost."""
-
-    def __init__(
-        self, name: str, store: WorkerStore, ledger: Ledger, models: Sequence[str], about: Mapping[str, Any]
-    ) -> None:
-        self._name = name
-        self._store = store
-        self._ledger = ledger
-        self._models = models
-        self._about = about
-
-    def renew(self) -> None:
-        """Extend every lease; attempts that are no longer ours are told to stop.
-
-        Raises:
-            StoreUnavailable: Redis is away.
-        """
-        held = [(each.attempt.job_id, each.attempt.token) for each in self._ledger.all()]
-        lost = self._store.renew(self._name, self._models, held, self._about)
-        for each in self._ledger.lose(lost):
-            log.warning("lease.lost", job_id=each.attempt.job_id, reason=each.stop_reason)
-
-    def report(self) -> None:
-        """Write the steps taken since the last report; ask at once about attempts that are no longer ours."""
-        news = [mark for each in self._ledger.all() if (mark := each.news()) is not None]
-        if news and self._store.progress(news) < len(news):
-            self.renew()
-
-
 class Watchdog:
     """Ends the process when the device has stopped answering.
 
@@ -102,14 +74,60 @@ class Watchdog:
     @property
     def stalled(self) -> bool:
         """Whether the engine has work and has shown no sign of life for too long."""
-        limit_s = self._settings.load_stall_s if self._engine.loading else self._settings.stall_s
-        return len(self._ledger) > 0 and time.monotonic() - self._engine.last_tick_at > limit_s
+        return self._silent_for(self._limit_s)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it will soon be stalled: leases are renewed no more, so that the jobs move the sooner."""
+        return self._silent_for(self._limit_s - min(self._limit_s / 2, DOUBT_S))
+
+    @property
+    def _limit_s(self) -> float:
+        return self._settings.load_stall_s if self._engine.loading else self._settings.stall_s
+
+    def _silent_for(self, seconds: float) -> bool:
+        return len(self._ledger) > 0 and time.monotonic() - self._engine.last_tick_at > seconds
 
     def look(self) -> None:
         """End the process where the engine has stalled."""
         if self.stalled:
             log.critical("device.stalled", jobs=[each.attempt.job_id for each in self._ledger.all()])
             os._exit(70)  # EX_SOFTWARE; nothing that waits for the device could be run down in order
+
+
+class Heartbeat:
+    """Renews the worker's leases while its engine ticks, and passes on what it lost.
+
+    ``about`` is what the worker says of itself; its ``models`` are those it serves.
+    """
+
+    def __init__(
+        self, name: str, store: WorkerStore, ledger: Ledger, watchdog: Watchdog, about: Mapping[str, Any]
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._ledger = ledger
+        self._watchdog = watchdog
+        self._about = about
+
+    def renew(self) -> None:
+        """Extend every lease; attempts that are no longer ours are told to stop.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        held = [(each.attempt.job_id, each.attempt.token) for each in self._ledger.all()]
+        if self._watchdog.doubtful:
+            held = []
+        lost = self._store.renew(self._name, self._about["models"], held, self._about)
+        for each in self._ledger.lose(lost):
+            log.warning("lease.lost", job_id=each.attempt.job_id, reason=each.stop_reason)
+
+    def report(self) -> None:
+        """Write the steps taken since the last report; ask at once about attempts that are no longer ours."""
+        news = [mark for each in self._ledger.all() if (mark := each.news()) is not None]
+        if news and self._store.progress(news) < len(news):
+            self.renew()
 
 
 class Reaper:

@@ -112,8 +112,15 @@ def ledger() -> Ledger:
 
 
 @pytest.fixture
-def heartbeat(store: WorkerStore, ledger: Ledger) -> Heartbeat:
-    return Heartbeat("w", store, ledger, ["m"], {"device": "cpu"})
+def engine() -> Any:
+    """An engine that has just shown a sign of life."""
+    return SimpleNamespace(loading=False, last_tick_at=time.monotonic())
+
+
+@pytest.fixture
+def heartbeat(store: WorkerStore, ledger: Ledger, engine: Any) -> Heartbeat:
+    watchdog = Watchdog(engine, ledger, WorkerSettings())
+    return Heartbeat("w", store, ledger, watchdog, {"device": "cpu", "models": ["m"]})
 
 
 def taken(store: WorkerStore) -> Attempt:
@@ -125,6 +132,24 @@ def now_ms(caller: Caller) -> int:
     """The store's clock."""
     seconds, micros = caller.client.time()
     return int(seconds) * 1000 + int(micros) // 1000
+
+
+def test_a_silent_engines_leases_are_left_to_lapse_before_it_is_given_up(
+    heartbeat: Heartbeat, ledger: Ledger, store: WorkerStore, caller: Caller, engine: Any
+) -> None:
+    caller.submit()
+    held = ledger.add(taken(store))
+    leases = store.keys.key("leases")
+    before = caller.client.zscore(leases, held.attempt.job_id)
+    wait_until(lambda: now_ms(caller) > before - 5000)
+    limit_s = WorkerSettings().stall_s
+
+    engine.last_tick_at = time.monotonic() - limit_s + 1
+    heartbeat.renew()
+    assert caller.client.zscore(leases, held.attempt.job_id) == before
+    engine.last_tick_at = time.monotonic() - limit_s + 10
+    heartbeat.renew()
+    assert caller.client.zscore(leases, held.attempt.job_id) > before
 
 
 def test_a_heartbeat_says_that_the_worker_lives_and_extends_its_leases(
