@@ -138,6 +138,8 @@ class WorkerStore:
 
         def write() -> None:
             pipe = self._client.pipeline(transaction=False)
+            # A draft is written whole: what an earlier try may have left in it goes first.
+            pipe.delete(draft)
             pipe.hset(draft, mapping={str(index): image for index, image in enumerate(images)})
             pipe.expire(draft, DRAFT_TTL_S)
             pipe.execute()

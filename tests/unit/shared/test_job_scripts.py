@@ -167,6 +167,16 @@ def test_a_draft_without_every_image_is_not_a_result(caller: Caller, store: Work
     assert caller.status(job_id) == "running"
 
 
+def test_a_draft_written_again_holds_nothing_of_the_first_try(caller: Caller, store: WorkerStore) -> None:
+    job_id = caller.submit()
+    (attempt,) = claim(store)
+    store.save_draft(attempt, [b"b25l", b"dHdv"])
+
+    finish(store, attempt, b"b25l")
+
+    assert caller.client.hgetall(caller.keys.result(job_id)) == {b"0": b"b25l"}
+
+
 def test_a_job_whose_workers_are_lost_is_dead_after_its_attempts(
     caller: Caller, redis_client: redis.Redis, prefix: str
 ) -> None:
