@@ -70,7 +70,8 @@ ROWS: Final = (
     ),
     _row(
         "a poison prompt kills every worker it meets, in a batch of eight",
-        "dead after three losses; its seven mates succeed, each drawn alone",
+        "dead after its last allowed loss (three; two in the short run of `make test`); "
+        "its seven mates succeed, each drawn alone",
         poison_given_up="given up",
     ),
     _row(
