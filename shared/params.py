@@ -6,6 +6,8 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SEED: Final = 2**32 - 1
+MAX_PARTIAL_IMAGES: Final = 3
+"""Previews of each image on its way."""
 
 
 class Background(StrEnum):
@@ -55,6 +57,7 @@ class Params(BaseModel):
     height: int = Field(512, ge=64, le=4096)
     style: Style = Style.VIVID
     seed: int = Field(ge=0, le=MAX_SEED)
+    partial_images: int = Field(0, ge=0, le=MAX_PARTIAL_IMAGES)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -20,4 +20,5 @@ def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
         transparent=params.transparent,
         output_format=params.output_format.value,
         output_compression=params.output_compression,
+        partial_images=params.partial_images,
     )

@@ -18,6 +18,7 @@ from shared.redis_clients import UNREACHABLE
 from shared.settings import JobSettings
 
 DRAFT_TTL_S = 120
+PREVIEW_TTL_S = 120
 T = TypeVar("T")
 
 
@@ -127,6 +128,30 @@ class WorkerStore:
         """
         (noted,) = self._run("progress", marks=json.dumps([list(mark) for mark in marks]))
         return int(noted)
+
+    def preview(self, attempt: Attempt, *, image: int, partial: int, file: bytes) -> None:
+        """Keep a preview (base64) for those who follow the job, and tell them.
+
+        Args:
+            attempt: the attempt.
+            image: which of the job's images, from 0.
+            partial: which preview of it, from 0.
+            file: the encoded picture as base64.
+
+        Raises:
+            LeaseLost: the job is no longer this attempt's.
+            JobNotFound: the job is gone.
+            StoreUnavailable: Redis is away, or has no memory for it.
+        """
+        self._run(
+            "preview",
+            id=attempt.job_id,
+            token=attempt.token,
+            image=image,
+            partial=partial,
+            base64=file,
+            ttl_s=PREVIEW_TTL_S,
+        )
 
     def save_draft(self, attempt: Attempt, images: Sequence[bytes]) -> None:
         """Write an attempt's images (base64) where only :meth:`finish` makes them the job's.

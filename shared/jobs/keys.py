@@ -22,6 +22,8 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``result_bytes`` | string | their summed size |
 | ``result:{id}`` | hash | base64 of each image by index |
 | ``draft:{id}:{token}`` | hash | the same, written by an attempt and not yet the job's |
+| ``previews:{id}`` | hash | base64 of each preview by ``image.partial`` (both from 0), for two minutes |
+| ``events:{id}`` | channel | ``{attempt, step, steps}``, or ``{attempt, image, partial}`` of a preview |
 | ``done`` | stream | ids of jobs that have ended |
 | ``moved`` | stream | ids of jobs that started or were requeued |
 | ``dead`` | stream | jobs that failed because their workers were lost |
@@ -61,6 +63,14 @@ class Keys:
     def draft(self, job_id: str, token: str) -> str:
         """The result of one attempt before it is the job's."""
         return self.key("draft", job_id, token)
+
+    def previews(self, job_id: str) -> str:
+        """The previews of a job."""
+        return self.key("previews", job_id)
+
+    def events(self, job_id: str) -> str:
+        """The channel on which a running job's steps and previews are told; lossy."""
+        return self.key("events", job_id)
 
     def history(self, owner: str) -> str:
         """The jobs of an owner."""

@@ -22,6 +22,8 @@ class ImageRequest:
     transparent: bool
     output_format: str
     output_compression: int
+    partial_images: int = 0
+    """Previews of each image on its way, at evenly spaced steps."""
 
 
 @dataclass(frozen=True)

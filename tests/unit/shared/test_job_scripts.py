@@ -559,3 +559,44 @@ def test_the_table_of_transitions_leaves_terminal_statuses_alone() -> None:
 def _now(caller: Caller) -> int:
     seconds, micros = caller.client.time()
     return int(seconds) * 1000 + int(micros) // 1000
+
+
+def test_a_preview_is_kept_and_told_for_the_attempt_that_runs(
+    caller: Caller, store: WorkerStore, redis_client: redis.Redis
+) -> None:
+    job_id = caller.submit()
+    (attempt,) = claim(store)
+    listener = redis_client.pubsub()
+    listener.subscribe(store.keys.events(job_id))
+    assert listener.get_message(timeout=1)
+
+    store.preview(attempt, image=1, partial=2, file=b"cHJldmlldw==")
+
+    assert told(listener) == {"attempt": 1, "image": 1, "partial": 2}
+    assert redis_client.hgetall(store.keys.previews(job_id)) == {b"1.2": b"cHJldmlldw=="}
+    assert 0 < redis_client.ttl(store.keys.previews(job_id)) <= 120
+    finish(store, attempt)
+    with pytest.raises(LeaseLost):
+        store.preview(attempt, image=0, partial=0, file=b"bGF0ZQ==")
+    assert redis_client.hlen(store.keys.previews(job_id)) == 1
+    listener.close()
+
+
+def test_steps_are_told_to_those_who_follow(
+    caller: Caller, store: WorkerStore, redis_client: redis.Redis
+) -> None:
+    job_id = caller.submit()
+    (attempt,) = claim(store)
+    listener = redis_client.pubsub()
+    listener.subscribe(store.keys.events(job_id))
+    assert listener.get_message(timeout=1)
+
+    store.progress([(job_id, attempt.token, 3, 8), (job_id, "another token", 5, 8)])
+
+    assert told(listener) == {"attempt": 1, "step": 3, "steps": 8}
+    assert listener.get_message(timeout=0.1) is None
+    listener.close()
+
+
+def told(listener: Any) -> dict[str, int]:
+    return json.loads(listener.get_message(timeout=1)["data"])
