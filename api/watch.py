@@ -145,9 +145,21 @@ class JobWatch:
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
+                # What the turn passes over, the sweep finds.
+                await self._turn_back()
                 await self._sweep()
-            except StoreUnavailable:
+            except (RedisError, OSError, StoreUnavailable):
                 continue
+
+    async def _turn_back(self) -> None:
+        """Read on from the newest entry of a stream that was begun anew with lower ids.
+
+        A deleted stream, or a server whose clock was set back, gives ids that the read would never reach.
+        """
+        for stream, last in list(self._last.items()):
+            newest = await self._client.xrevrange(stream, count=1)
+            if newest and _position(newest[0][0].decode()) < _position(last):
+                self._last[stream] = newest[0][0].decode()
 
     async def _sweep(self) -> None:
         job_ids = list(self._waiting)
@@ -157,3 +169,8 @@ class JobWatch:
                 for waiter in self._waiting.get(job_id, ()):
                     if waiter.concerns(state):
                         waiter.woken.set()
+
+
+def _position(entry_id: str) -> tuple[int, ...]:
+    """Return an id of a stream as what it is ordered by: milliseconds and a counter."""
+    return tuple(map(int, entry_id.split("-")))

@@ -7,6 +7,7 @@ finding is one line of text; none means that every promise was kept.
 import base64
 import hashlib
 import io
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -47,16 +48,19 @@ class Checker:
         """Return how many jobs ended how."""
         return Counter(record["status"] for record in self._records().values())
 
-    def problems(self, accepted: Sequence[str], events: Sequence[Event]) -> list[str]:
+    def problems(
+        self, accepted: Sequence[str], events: Sequence[Event], *, forgotten_at_ms: int = 0
+    ) -> list[str]:
         """Return everything that is not as it must be once all work is done.
 
         Args:
             accepted: ids of the jobs that callers were promised.
             events: what the engines logged.
+            forgotten_at_ms: when announcements were last deleted on purpose, by the server's clock.
         """
         records = self._records()
         found = [f"accepted job {i} has no record" for i in accepted if i not in records]
-        found += self._announced_once(records)
+        found += self._announced_once(records, forgotten_at_ms)
         found += self._keys()
         found += self._counted_bytes()
         found += _drawn_by_attempts(records, events)
@@ -78,7 +82,7 @@ class Checker:
         rows = pipe.execute()
         return {i: {k.decode(): v.decode() for k, v in row.items()} for i, row in zip(ids, rows, strict=True)}
 
-    def _announced_once(self, records: dict[str, dict[str, str]]) -> list[str]:
+    def _announced_once(self, records: dict[str, dict[str, str]], forgotten_at_ms: int) -> list[str]:
         announced: dict[str, list[str]] = defaultdict(list)
         for _, values in self._store.xrange(f"{self._prefix}done"):
             announced[values[b"id"].decode()].append(values[b"status"].decode())
@@ -86,6 +90,7 @@ class Checker:
             f"job {job_id} is {record['status']} and was announced as {announced[job_id]}"
             for job_id, record in records.items()
             if announced[job_id] != [record["status"]]
+            and not (announced[job_id] == [] and int(record.get("finished_at") or 0) <= forgotten_at_ms)
         ]
 
     def _keys(self) -> list[str]:
@@ -108,7 +113,8 @@ class Checker:
             return [f"job {job_id} is {record['status']}"]
         images = self._store.hgetall(f"{self._prefix}result:{job_id}")
         if record["status"] != "succeeded":
-            return [f"job {job_id} is {record['status']} and has a result"] if images else []
+            found = [f"job {job_id} is {record['status']} and has a result"] if images else []
+            return found + _failed_for_a_reason(job_id, record)
         if not images:
             return [f"job {job_id} succeeded and has no result"]
         drawn = [base64.b64decode(images[index]) for index in sorted(images, key=int)]
@@ -122,6 +128,20 @@ class Checker:
         return found + (
             [] if logged == [digest] else [f"job {job_id}: its winner drew {logged}, not {digest}"]
         )
+
+
+def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
+    """A job fails because of what it asked for, because its time was up, or after its last allowed loss."""
+    if record["status"] != "failed":
+        return []
+    code = json.loads(record["error"])["code"]
+    losses = [line for line in json.loads(record.get("history", "[]")) if line["outcome"] == "worker_lost"]
+    reasons = {
+        "generation_failed": re.search(r"poison:(raise|oom)", record["params"]) is not None,
+        "deadline_exceeded": int(record["finished_at"]) >= int(record["deadline_at"]),
+        "worker_lost": len(losses) >= int(record["max_attempts"]),
+    }
+    return [] if reasons.get(code, False) else [f"job {job_id} failed with {code} for no reason: {record}"]
 
 
 def _words(image: bytes) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import pytest
 from tests.faults import chaos
 
 SEED = 20
-SECONDS = 25
+SECONDS = 60
 WORKERS = 3
 
 
@@ -17,4 +17,4 @@ def test_a_slice_of_chaos_breaks_no_promise(tmp_path: Path) -> None:
 
     assert not outcome.problems, str(outcome)
     assert outcome.accepted > 50
-    assert len(outcome.faults) > 4
+    assert len(outcome.faults) > 10

@@ -24,6 +24,9 @@ BREAKS: dict[str, Break] = {
         f"{PREFIX}result:{job}", "1", cluster.store.hget(f"{PREFIX}result:{job}", "0")
     ),
     "is running": lambda cluster, job: cluster.store.hset(f"{PREFIX}job:{job}", "status", "running"),
+    "for no reason": lambda cluster, job: cluster.store.hset(
+        f"{PREFIX}job:{job}", mapping={"status": "failed", "error": '{"code": "worker_lost"}'}
+    ),
     "result_bytes is": lambda cluster, _: cluster.store.incrby(f"{PREFIX}result_bytes", 1),
     "has no record": lambda cluster, job: cluster.store.delete(f"{PREFIX}job:{job}"),
 }

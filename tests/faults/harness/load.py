@@ -1,4 +1,5 @@
-"""Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves."""
+"""Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves, who
+insist at another process, and who ask for everything at once."""
 
 import asyncio
 import base64
@@ -14,6 +15,8 @@ from tests.faults.harness.lasting import lasting
 PNG: Final = b"\x89PNG"
 # What a call may end with while everything breaks; 500s are judged by their code.
 EXPECTED: Final = {200, 202, 409, 429, 503}
+INSISTS: Final = 5
+FLOOD: Final = 40
 EXPECTED_CODES: Final = {"generation_failed", "worker_lost", "deadline_exceeded", "job_cancelled"}
 
 
@@ -55,8 +58,16 @@ class Load:
 
     async def _call(self, rng: random.Random, callers: list[Caller], prompt: str) -> None:
         caller = rng.choice(callers)
-        ways = [self._hold, self._hold, self._follow, self._follow, self._hang_up, self._cancel, self._repeat]
-        way = rng.choice(ways)
+        ways = [
+            self._hold,
+            self._follow,
+            self._hang_up,
+            self._cancel,
+            self._repeat,
+            self._insist,
+            self._flood,
+        ]
+        (way,) = rng.choices(ways, [20, 20, 10, 10, 10, 10, 1])
         try:
             await way(rng, caller, rng.choice(callers), prompt)
         except (httpx2.TransportError, TimeoutError) as error:
@@ -94,6 +105,35 @@ class Load:
         if len({a.headers["x-job-id"] for a in drawn}) > 1 or len({a.content for a in drawn}) > 1:
             self.problems.append(f"two jobs for one key: {prompt}")
 
+    async def _insist(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+        """Do as the official client does: try again, somewhere, until there is a picture or a reason."""
+        for retry in range(INSISTS):
+            headers = {"x-stainless-retry-count": str(retry)} if retry else {}
+            try:
+                response = await (caller, other)[retry % 2].draw(prompt, headers=headers, seed=1)
+            except httpx2.TransportError as error:
+                self.answers[type(error).__name__] += 1
+            else:
+                self._judge(response, prompt)
+                if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
+                    return
+            await lasting(rng.uniform(0.2, 1))
+
+    async def _flood(self, _: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+        """Ask for dozens at once, and take most of it back."""
+        calls = [
+            caller.draw(f"{prompt} of many {i} slow:2", headers={"prefer": "respond-async"}, timeout_s=20)
+            for i in range(FLOOD)
+        ]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        answers = [end for end in ends if isinstance(end, httpx2.Response)]
+        for answer in answers:
+            self._judge(answer, prompt)
+        accepted = [a.json()["id"] for a in answers if a.status_code == httpx2.codes.ACCEPTED]
+        await asyncio.gather(
+            *(other.try_cancel(job_id) for job_id in accepted[FLOOD // 4 :]), return_exceptions=True
+        )
+
     def _judge(self, response: httpx2.Response, prompt: str) -> None:
         status = response.status_code
         if status == httpx2.codes.OK:
@@ -108,13 +148,16 @@ class Load:
             self.problems.append(f"{status} {code} for {prompt}: {response.text[:200]}")
 
 
+# How often in a thousand a prompt misbehaves, and how.
+POISONS: Final = {"kill": 8, "hang-once": 6, "raise": 20, "oom-once": 20, "oom-always": 20}
+
+
 def _words(rng: random.Random) -> str:
+    """Return how long each step takes, and what goes wrong, if anything."""
+    # As a regular expression finds it: the first such word of a prompt counts.
     words = [f"slow:{rng.choice([5, 10, 20, 40, 100])}"]
-    chance = rng.random()
-    if chance < 0.01:
-        words.append("poison:kill")
-    elif chance < 0.03:
-        words.append("poison:raise")
-    elif chance < 0.05:
-        words.append("poison:oom-always")
+    for poison, chance in POISONS.items():
+        if rng.random() < chance / 1000:
+            words.append(f"poison:{poison}")
+            break
     return " ".join(words)

@@ -119,7 +119,8 @@ class Proxy:
                 connection.carry(reader, server_writer, asking=True),
                 connection.carry(server_reader, writer, asking=False),
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # Only the end of the network cancels; Python 3.11 would complain of a cancelled handler.
             connection.abort()
         finally:
             self._connections.discard(connection)

@@ -3,8 +3,9 @@
 Everything around it is the real worker. It has the names and the manners of ``worker.engine``.
 
 ``slow:MS`` takes so long for each step (default 20) · ``poison:kill`` ends its own process · ``poison:raise``
-raises · ``poison:hang`` never takes another step · ``poison:oom-always`` finds no device memory ·
-``poison:oom-once`` finds none the first time that this process tries it.
+raises · ``poison:hang`` never takes another step · ``poison:hang-once`` neither, at a job's first attempt ·
+``poison:oom-always`` finds no device memory · ``poison:oom-once`` finds none the first time that this process
+tries it.
 """
 
 import hashlib
@@ -139,6 +140,8 @@ class LightEngine:
     def _misbehave(self, row: Row) -> DarkroomError | None:
         if row.asks_for("kill"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if row.asks_for("hang-once") and row.held.attempt.losses:
+            return None
         if row.asks_for("hang"):
             threading.Event().wait()
         if row.asks_for("raise"):
