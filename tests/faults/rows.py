@@ -80,6 +80,11 @@ ROWS: Final = (
         prompt_raises="",
     ),
     _row(
+        "a batch that finds no device memory; a picture that never fits (the real engine)",
+        "the batch finishes smaller, at its first attempt; the picture fails alone",
+        out_of_memory="",
+    ),
+    _row(
         "Valkey SIGKILL and restart from its append-only file, idle and under load",
         "every acknowledged job ends; no job runs twice; no worker exits; submits are refused meanwhile",
         valkey_away_refuses="refuses",
