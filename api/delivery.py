@@ -42,11 +42,12 @@ def eta_s(record: JobRecord, place: Place) -> int | None:
     """Return the predicted seconds until a job ends; None where no pace was learned or nobody works."""
     if place.pace_ms is None or place.workers == 0:
         return None
+    to_draw_ms = record.cost * (place.latency_ms or place.pace_ms)
     if record.status is Status.RUNNING:
-        units = record.cost * (100 - record.progress) / 100
+        ms = to_draw_ms * (100 - record.progress) / 100
     else:
-        units = place.work_ahead / place.workers + record.cost
-    return max(0, round(units * place.pace_ms / 1000))
+        ms = place.work_ahead * place.pace_ms / place.workers + to_draw_ms
+    return max(0, round(ms / 1000))
 
 
 async def describe(store: ApiStore, record: JobRecord) -> dict[str, Any]:

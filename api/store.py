@@ -52,12 +52,16 @@ class Submission:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a queued job stands: ``ahead`` is None where it is not queued; ``pace_ms`` is per cost."""
+    """Where a queued job stands: ``ahead`` is None where it is not queued.
+
+    ``pace_ms`` and ``latency_ms`` are per unit of cost: of a worker's time, and from start to end.
+    """
 
     ahead: int | None
     work_ahead: int
     pace_ms: float | None
     workers: int
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,10 +183,16 @@ class ApiStore:
     async def place(self, job_id: str) -> Place:
         """Return where a job stands in its queue."""
         live_ms = int(self._settings.lease_s * 1000)
-        ahead, work, pace, workers = await self._run(
+        ahead, work, pace, workers, latency = await self._run(
             "place", job=self.keys.job(job_id), id=job_id, live_ms=live_ms
         )
-        return Place(None if ahead < 0 else ahead, work, float(pace) if pace else None, workers)
+        return Place(
+            ahead=None if ahead < 0 else ahead,
+            work_ahead=work,
+            pace_ms=float(pace) if pace else None,
+            workers=workers,
+            latency_ms=float(latency) if latency else None,
+        )
 
     async def drain_s(self, model: str, cost: int) -> float:
         """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""

@@ -4,6 +4,8 @@ Shared by the slots that run attempts, the heartbeat that renews them and the en
 """
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Final
 
 from worker.store import Attempt
@@ -19,6 +21,7 @@ class Held:
         self.step = 0
         self.steps = 0
         self.stop_reason: str | None = None
+        self.shared_from_s = 0.0
         self._reported = 0
 
     def on_step(self, step: int, steps: int) -> None:
@@ -41,9 +44,13 @@ class Held:
 class Ledger:
     """All held attempts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
+        self._clock = clock
+        # Runs the slower the more attempts share the worker, so that their shares add up to the time spent.
+        self._shared_s = 0.0
+        self._read_at = clock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -52,12 +59,26 @@ class Ledger:
         """Enter an attempt and return its watcher."""
         held = Held(attempt)
         with self._lock:
+            held.shared_from_s = self._read()
             self._held[attempt.token] = held
         return held
+
+    def share_s(self, held: Held) -> float:
+        """Return the attempt's share of the worker's time so far, in seconds."""
+        with self._lock:
+            return self._read() - held.shared_from_s
+
+    def _read(self) -> float:
+        now = self._clock()
+        if self._held:
+            self._shared_s += (now - self._read_at) / len(self._held)
+        self._read_at = now
+        return self._shared_s
 
     def remove(self, attempt: Attempt) -> None:
         """Strike an attempt out."""
         with self._lock:
+            self._read()
             self._held.pop(attempt.token, None)
 
     def all(self) -> list[Held]:

@@ -153,12 +153,13 @@ class Runner:
         started = time.monotonic()
         encoded = [pybase64.b64encode(image) for image in result.images]
         counted = usage(params, result.prompt_tokens)
+        device_s = self._ledger.share_s(held)
 
         def deliver() -> None:
             self._store.save_draft(held.attempt, encoded)
             size_bytes = sum(map(len, encoded))
             error_ms = self._store.finish(
-                held.attempt, images=len(encoded), usage=counted, size_bytes=size_bytes
+                held.attempt, images=len(encoded), usage=counted, size_bytes=size_bytes, device_s=device_s
             )
             if error_ms >= 0:
                 log.info("eta.missed_by", job_id=held.attempt.job_id, error_s=error_ms / 1000)

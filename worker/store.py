@@ -172,7 +172,13 @@ class WorkerStore:
         _reaching(write)
 
     def finish(
-        self, attempt: Attempt, *, images: int, usage: Mapping[str, object], size_bytes: int = 0
+        self,
+        attempt: Attempt,
+        *,
+        images: int,
+        usage: Mapping[str, object],
+        size_bytes: int = 0,
+        device_s: float | None = None,
     ) -> int:
         """Make the attempt's draft the job's result.
 
@@ -181,6 +187,7 @@ class WorkerStore:
             images: how many images the draft holds.
             usage: token counts.
             size_bytes: what the images take in Redis.
+            device_s: the attempt's share of its worker's time; by default all the time since it was claimed.
 
         Returns:
             By how many milliseconds the predicted end was missed; -1 where none was predicted.
@@ -198,6 +205,7 @@ class WorkerStore:
             images=images,
             usage=json.dumps(dict(usage)),
             bytes=size_bytes,
+            device_ms=-1 if device_s is None else int(device_s * 1000),
         )
         return int(error_ms)
 

@@ -33,7 +33,8 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``serving:{model}`` | zset | workers by their last heartbeat (ms) |
 | ``models`` | set | models that a worker has ever served |
 | ``worker:{worker}`` | hash | what a worker says of itself |
-| ``pace`` | hash | learned milliseconds per unit of cost by model |
+| ``pace`` | hash | learned milliseconds of a worker per unit of cost by model: how fast a queue drains |
+| ``latency`` | hash | the same from start to end, shared with other jobs: how long one takes |
 | ``eta_error`` | hash | learned error of predicted ends, as a share of the time taken, by model |
 | ``reaped_at`` | string | the instant of the last reaper tick (ms) |
 | ``order`` | string | counter that gives submissions their order |

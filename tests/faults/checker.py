@@ -21,7 +21,7 @@ from tests.faults.harness.events import Event
 TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 # Keys that a quiet service may have for ever; every other one has a time to live or must have gone.
 LASTING: Final = (
-    r"done|moved|dead|models|reaped_at|order|pace|eta_error|results|result_bytes"
+    r"done|moved|dead|models|reaped_at|order|pace|latency|eta_error|results|result_bytes"
     r"|serving:[^:]+|vtime:[^:]+|idle:[^:]+"
 )
 # Keys that live as long as work does: none may be left, not even one that would expire.

@@ -8,7 +8,8 @@
 -- @arg images count how many images the draft must hold
 -- @arg usage json token counts
 -- @arg bytes bytes size of the images
--- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, eta_error, results, result_bytes
+-- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
+-- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes
 -- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end
@@ -22,10 +23,16 @@ redis.call('EXPIRE', KEYS[2], ttl_s)
 redis.call('HSET', record, 'usage', ARGV[5], 'expires_at', now + ttl_s * 1000)
 redis.call('HSET', record, 'step', redis.call('HGET', record, 'steps') or 0)
 remember(job, 'succeeded', '')
--- Seconds per unit of work, learned: a fifth of each new measurement.
-local measured = (now - job.started_at) / job.cost
-local pace = tonumber(redis.call('HGET', key('pace'), job.model) or measured)
-redis.call('HSET', key('pace'), job.model, exact(pace + (measured - pace) / 5))
+-- Milliseconds per unit of work, learned: a fifth of each new measurement. What the worker spent on it tells how
+-- fast a queue drains; the whole time from start to end, shared with other jobs, how long one takes.
+local function learn(name, ms)
+  local measured = ms / job.cost
+  local known = tonumber(redis.call('HGET', key(name), job.model) or measured)
+  redis.call('HSET', key(name), job.model, exact(known + (measured - known) / 5))
+end
+local latency_ms, device_ms = now - job.started_at, tonumber(ARGV[7])
+learn('latency', latency_ms)
+learn('pace', device_ms >= 0 and math.min(device_ms, latency_ms) or latency_ms)
 -- What is kept counts until the reaper finds that its time to live has passed.
 redis.call('INCRBY', key('result_bytes'), ARGV[6])
 redis.call('ZADD', key('results'), now + ttl_s * 1000, job.id .. ' ' .. ARGV[6])

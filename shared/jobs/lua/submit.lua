@@ -19,7 +19,7 @@
 -- @arg max_owed_ms ms most predicted work of this owner's unfinished jobs
 -- @arg max_result_bytes bytes refuse while the results that can still be fetched take more than this
 -- @arg live_ms ms how old a heartbeat a live worker may have
--- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, owed, held, holders, result_bytes
+-- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, result_bytes
 -- @returns {0, id, made} made 1 or 0 (an earlier job answers); {-3} the owner has too much unfinished; {-4} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8} the wait would be too long; {-9} too many results
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -78,7 +78,8 @@ if pace then
   local ahead = own + ahead_of(model, fields.lane, tag + own * mean / weight, mean)
   local busy = redis.call('ZCARD', key('leases'))
   local running = busy >= workers and mean > 0 and mean / 2 or 0  -- half a job, on average, is left of what runs
-  predicted_ms = math.floor((ahead * mean + running) * pace / workers + cost * pace)
+  local latency = tonumber(redis.call('HGET', key('latency'), model) or pace)
+  predicted_ms = math.floor((ahead * mean + running) * pace / workers + cost * latency)
   if predicted_ms > math.min(max_wait_ms, deadline_ms) then return {-8} end
 end
 

@@ -89,6 +89,7 @@ def test_nothing_is_left_over_when_every_job_has_ended(caller: Caller, store: Wo
         "order",
         "vtime",
         "pace",
+        "latency",
         "idle",
         "claimed",
     }
@@ -530,6 +531,7 @@ def test_finished_jobs_teach_the_pace(caller: Caller, store: WorkerStore) -> Non
         "claim",
         "renew",
         "progress",
+        "preview",
         "finish",
         "fail",
         "cancel",
@@ -600,3 +602,32 @@ def test_steps_are_told_to_those_who_follow(
 
 def told(listener: Any) -> dict[str, int]:
     return json.loads(listener.get_message(timeout=1)["data"])
+
+
+def test_jobs_drawn_together_teach_how_fast_the_queue_drains_and_how_long_each_takes(
+    caller: Caller, store: WorkerStore
+) -> None:
+    caller.submit(cost=100)
+    (attempt,) = claim(store)
+    caller.client.hincrby(store.keys.job(attempt.job_id), "started_at", -800)
+    store.save_draft(attempt, [b"aW1hZ2U="])
+
+    store.finish(attempt, images=1, usage=USAGE, device_s=0.1)
+
+    learned = {name: float(caller.client.hget(caller.keys.key(name), "m")) for name in ("pace", "latency")}
+    assert learned["pace"] == 1.0
+    assert 8 <= learned["latency"] < 10
+    waiting = [caller.submit(cost=100) for _ in range(3)]
+    place = caller.run("place", job=store.keys.job(waiting[2]), id=waiting[2], live_ms=5000)
+    assert [place[0], place[1], float(place[2])] == [2, 200, 1.0]
+    assert float(place[4]) == learned["latency"]
+
+
+def test_no_attempt_is_charged_more_than_the_time_that_passed(caller: Caller, store: WorkerStore) -> None:
+    caller.submit(cost=100)
+    (attempt,) = claim(store)
+    store.save_draft(attempt, [b"aW1hZ2U="])
+
+    store.finish(attempt, images=1, usage=USAGE, device_s=500)
+
+    assert float(caller.client.hget(caller.keys.key("pace"), "m")) < 10

@@ -60,3 +60,21 @@ def test_two_attempts_of_one_job_are_two() -> None:
     ledger.remove(old.attempt)
 
     assert ledger.all() == [new]
+
+
+def test_attempts_share_the_workers_time_and_their_shares_add_up_to_it() -> None:
+    now = [100.0]
+    ledger = Ledger(clock=lambda: now[0])
+    now[0] += 5  # idle: nobody's time
+    first = ledger.add(attempt("a"))
+    now[0] += 2
+    second = ledger.add(attempt("b"))
+    now[0] += 4
+
+    assert ledger.share_s(first) == 4.0  # two seconds alone, and half of four
+    first_s = ledger.share_s(first)
+    ledger.remove(first.attempt)
+    now[0] += 3
+
+    assert ledger.share_s(second) == 5.0
+    assert first_s + ledger.share_s(second) == 9.0
