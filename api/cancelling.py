@@ -11,9 +11,17 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until they have ended.
 
     Asked again until it works: ``wait_for`` of Python 3.11, in which redis-py sends, can lose a cancellation.
+    For the same reason whoever waits here may be asked again too: it leaves only when they have ended.
     """
     running = {task for task in tasks if not task.done()}
+    told: asyncio.CancelledError | None = None
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=_ASK_AGAIN_S)
+        try:
+            _, running = await asyncio.wait(running, timeout=_ASK_AGAIN_S)
+        except asyncio.CancelledError as error:
+            told = error
+            running = {task for task in running if not task.done()}
+    if told is not None:
+        raise told

@@ -73,6 +73,11 @@ def json_response(content: object, status: int, headers: Mapping[str, str] | Non
     return Response(json.dumps(content), status, headers, media_type="application/json")
 
 
+def error_content(error: e.DarkroomError) -> dict[str, Any]:
+    """Return the body of one of our errors."""
+    return body(error.message, wire(type(error)).type, error.param, error.code)
+
+
 def error_response(error: e.DarkroomError) -> Response:
     """Return the response of one of our errors."""
     shape = wire(type(error))
@@ -81,7 +86,7 @@ def error_response(error: e.DarkroomError) -> Response:
         headers["retry-after"] = str(min(60, max(1, error.retry_after_s or 1)))
     if error.job_id:
         headers["location"] = f"/v1/images/jobs/{error.job_id}"
-    content = body(error.message, shape.type, error.param, error.code)
+    content = error_content(error)
     if shape.status == 422:  # noqa: PLR2004 - the contract's: FastAPI's shape too
         detail = {
             "loc": ["body", error.param] if error.param else ["body"],
@@ -145,7 +150,12 @@ def _allowed_methods(request: Request) -> str:
     )
 
 
-def bug_response(error: Exception) -> Response:
-    """Return the response to an error nobody foresaw. The only one that is logged as an error."""
+def bug_content(error: Exception) -> dict[str, Any]:
+    """Return the body of an error nobody foresaw. The only one that is logged as an error."""
     log.error("request.crashed", exc_info=error)
-    return json_response(body("An internal error happened.", SERVER_ERROR, None, "internal_error"), 500)
+    return body("An internal error happened.", SERVER_ERROR, None, "internal_error")
+
+
+def bug_response(error: Exception) -> Response:
+    """Return the response to an error nobody foresaw."""
+    return json_response(bug_content(error), 500)

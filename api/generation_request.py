@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import ValidationInfo
 from typing_extensions import override
 
-from shared.params import MAX_SEED, Background, OutputFormat, Params, Quality, Style
+from shared.params import MAX_PARTIAL_IMAGES, MAX_SEED, Background, OutputFormat, Params, Quality, Style
 
 DEFAULT_SIDE_PX: Final = 512
 MAX_PROMPT_CHARS: Final = 32_000
@@ -175,8 +175,16 @@ class GenerationRequest(BaseModel):
     user: Annotated[str, Field(max_length=256)] = Field(
         "", description="Your end user; kept only as a keyed hash."
     )
-    stream: Annotated[bool, Field(strict=True)] = Field(False, description="Server-sent events.")  # noqa: FBT003
-    partial_images: Whole = Field(0, ge=0, le=3, description="Previews to send while streaming.")
+    stream: Annotated[bool, Field(strict=True)] = Field(
+        False,  # noqa: FBT003
+        description="Send the pictures, and previews of them, as server-sent events.",
+    )
+    partial_images: Whole = Field(
+        0,
+        ge=0,
+        le=MAX_PARTIAL_IMAGES,
+        description="Previews of each image on its way: in the stream, or in the job's events.",
+    )
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_whole)] | None = Field(
         None, description="Image i uses seed + i. Same seed, same model, same settings: the same picture."
     )
@@ -232,11 +240,12 @@ class GenerationRequest(BaseModel):
         width, height = self.size.split("x")
         return int(width), int(height)
 
-    def params(self, seed: int) -> Params:
+    def params(self, seed: int, *, followed: bool = True) -> Params:
         """Return the choices with every ``auto`` decided.
 
         Args:
             seed: the seed to use where the caller gave none.
+            followed: whether anybody could see previews; else none are drawn.
         """
         width, height = self.dimensions()
         transparent = self.background is BackgroundChoice.TRANSPARENT
@@ -252,6 +261,7 @@ class GenerationRequest(BaseModel):
             height=height,
             style=self.style,
             seed=self.seed if self.seed is not None else seed,
+            partial_images=self.partial_images if followed else 0,
         )
 
     @classmethod

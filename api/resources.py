@@ -7,6 +7,7 @@ from typing import Annotated
 import redis.asyncio as aioredis
 from fastapi import Depends, Request
 
+from api.follow import Followers
 from api.holds import Holds
 from api.offer import Offer
 from api.ringing import Ringer
@@ -29,6 +30,7 @@ class Resources:
     clients: tuple[aioredis.Redis, ...]
     store: ApiStore
     watch: JobWatch
+    followers: Followers
     holds: Holds
     ringer: Ringer
     offer: Offer
@@ -37,11 +39,13 @@ class Resources:
     def start(self) -> None:
         """Start what runs beside the requests."""
         self.watch.start()
+        self.followers.start()
         self.holds.start()
 
     async def close(self) -> None:
         """Close everything."""
         await self.holds.close()
+        await self.followers.close()
         await self.watch.close()
         self.ringer.close()
         for client in self.clients:
@@ -55,7 +59,7 @@ def build(settings: Settings) -> Resources:
         CatalogueError: the catalogue cannot be read.
     """
     commands = async_client(settings.redis)
-    blocking = async_client(settings.redis, timeout_s=READ_TIMEOUT_S, retries=0, connections=2)
+    blocking = async_client(settings.redis, timeout_s=READ_TIMEOUT_S, retries=0, connections=3)
     store = ApiStore(commands, settings.jobs, settings.redis.prefix)
     catalogue = Catalogue.load(settings.models.catalogue)
     return Resources(
@@ -63,6 +67,7 @@ def build(settings: Settings) -> Resources:
         clients=(commands, blocking),
         store=store,
         watch=JobWatch(blocking, store),
+        followers=Followers(blocking, store),
         holds=Holds(store, settings.jobs),
         ringer=Ringer(Doorbell(settings.redis)),
         offer=Offer(catalogue, settings.models.enabled, store, settings.jobs),

@@ -23,6 +23,9 @@ from shared.settings import JobSettings
 
 T = TypeVar("T")
 
+PreviewName = tuple[int, int]
+"""Which image of a job, and which preview of it, both from 0."""
+
 # No call of a request waits longer for Redis than this, whatever its retries add up to.
 PATIENCE_S = 1.6
 
@@ -179,6 +182,20 @@ class ApiStore:
         if len(whole) < n:
             raise ResultExpired
         return whole
+
+    async def preview_names(self, job_id: str) -> set[PreviewName]:
+        """Return which previews of a job there are at the moment."""
+        names = await self._reach(lambda: self._client.hkeys(self.keys.previews(job_id)))
+        pairs = (name.decode().split(".") for name in names)
+        return {(int(image), int(partial)) for image, partial in pairs}
+
+    async def preview(self, job_id: str, name: PreviewName) -> bytes | None:
+        """Return the base64 of a preview; None where it has expired."""
+        image, partial = name
+        file: bytes | None = await self._reach(
+            lambda: self._client.hget(self.keys.previews(job_id), f"{image}.{partial}")
+        )
+        return file
 
     async def place(self, job_id: str) -> Place:
         """Return where a job stands in its queue."""

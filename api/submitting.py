@@ -26,7 +26,8 @@ async def submit(
         RequestError: no model can do this.
         Refused: it is not accepted now.
     """
-    params = body.params(secrets.randbits(32))
+    followed = body.stream or delivery.prefer.hold_s is not None
+    params = body.params(secrets.randbits(32), followed=followed)
     spec = await resources.offer.choose(body.model, params)
     await resources.offer.require_memory()
     settings = resources.settings.jobs

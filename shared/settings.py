@@ -103,6 +103,7 @@ class ApiSettings(Section):
     sync_timeout_s: float = Field(
         570.0, gt=0, description="longest a call is held (the clients give up at 600)"
     )
+    heartbeat_s: float = Field(15.0, gt=0, description="a stream on which nothing happens says so this often")
     max_n: int = Field(4, ge=1, le=10, description="most pictures in one request")
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
     owner_salt: SecretStr = Field(

@@ -1,6 +1,7 @@
 """``POST /v1/images/generations``: one durable job, delivered the way the caller prefers."""
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from api.errors import json_response
 from api.generation_request import GenerationRequest, ResponseFormat
 from api.holding import CallerGone, hold, left, patiently
 from api.owner import Caller, CallerDep
-from api.prefer import Delivery, DeliveryDep
+from api.prefer import Delivery, DeliveryDep, Prefer
 from api.resources import Resources, ResourcesDep
 from api.schemas import (
     ErrorBody,
@@ -19,6 +20,8 @@ from api.schemas import (
     JobObject,
     ValidationErrorBody,
 )
+from api.sse import MEDIA_TYPE, EventStream
+from api.streams.images import Streamed
 from api.submitting import submit
 from shared.errors import (
     HeldTooLong,
@@ -58,7 +61,15 @@ def make_router(max_n: int) -> APIRouter:
     @router.post(
         GENERATIONS_PATH,
         response_model=ImagesResponse,
-        responses={202: {"model": JobObject, "description": "The job, as preferred."}, **ERRORS},
+        responses={
+            200: {
+                "description": "The images; with `stream`, events of the types "
+                "`image_generation.partial_image` and `image_generation.completed`.",
+                "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+            },
+            202: {"model": JobObject, "description": "The job, as preferred."},
+            **ERRORS,
+        },
         summary="Create images",
     )
     async def create_images(
@@ -79,8 +90,15 @@ async def _create(
 ) -> Response:
     headers = _refuse_or_name_unknown(json.loads(await request.body()))
     _refuse_unsupported(body)
+    if body.stream:
+        # A stream is an answer of its own: no preference can make another of it.
+        delivery = replace(delivery, prefer=Prefer())
     job_id = await submit(request, body, caller, resources, delivery)
     headers["x-job-id"] = job_id
+    if body.stream:
+        streamed = Streamed(resources, caller.owner, job_id, delivery)
+        streamed.enter()
+        return EventStream(streamed.events(), headers, streamed.left)
     if delivery.prefer.hold_s is None:
         return await _held(request, caller, resources, delivery, job_id, headers)
     headers["preference-applied"] = delivery.prefer.applied
@@ -144,6 +162,3 @@ def _refuse_unsupported(body: GenerationRequest) -> None:
     if body.response_format is ResponseFormat.URL:
         message = "response_format 'url' is not supported: images come back as b64_json."
         raise UnsupportedValue(message, param="response_format")
-    if body.stream:
-        message = "stream is not supported yet; follow the job instead (Prefer: respond-async)."
-        raise UnsupportedParameter(message, param="stream")

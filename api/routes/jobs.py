@@ -13,6 +13,8 @@ from api.owner import CallerDep
 from api.prefer import Prefer
 from api.resources import ResourcesDep
 from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
+from api.sse import MEDIA_TYPE, EventStream
+from api.streams.job import Followed
 
 router = APIRouter(prefix="/v1/images/jobs", tags=["jobs"])
 
@@ -83,6 +85,32 @@ async def read_job(
 async def read_result(job_id: JobId, caller: CallerDep, resources: ResourcesDep) -> Response:
     """The documented body, byte for byte the one that the held call gets."""
     return await result_response(resources.store, await resources.store.read(job_id, caller.owner), {})
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=EventStream,
+    responses={
+        200: {
+            "description": "Events: `status` (the job), `progress` (of a running one), `preview`, and `end`.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+        },
+        **_errors(e404="You have no such job."),
+    },
+)
+async def follow_job(
+    job_id: JobId,
+    caller: CallerDep,
+    resources: ResourcesDep,
+    last_event_id: Annotated[
+        str,
+        Header(max_length=256, description="The last id of a stream that was cut."),
+    ] = "",
+) -> Response:
+    """What happens to a job, as server-sent events, until it has ended."""
+    await resources.store.read(job_id, caller.owner)
+    followed = Followed.resuming(resources, caller.owner, job_id, last_event_id)
+    return EventStream(followed.events(), {})
 
 
 @router.delete("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))

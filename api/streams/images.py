@@ -1,0 +1,148 @@
+"""The pictures of one call as they come, in OpenAI's events."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from api.errors import job_error
+from api.follow import Follower
+from api.holding import patiently
+from api.prefer import Delivery
+from api.resources import Resources
+from api.sse import HEARTBEAT, event
+from api.store import PreviewName
+from api.streams.telling import fetched, is_set, news_within, told, told_as_events, waking
+from shared.errors import HeldTooLong, Stopping
+from shared.jobs.record import JobRecord
+from shared.jobs.status import Status
+
+PARTIAL: Final = "image_generation.partial_image"
+COMPLETED: Final = "image_generation.completed"
+
+
+@dataclass
+class Streamed:
+    """One call that streams the pictures of one job."""
+
+    resources: Resources
+    owner: str
+    job_id: str
+    delivery: Delivery
+    _waits: bool = False
+    _sent: set[PreviewName] = field(default_factory=set)
+
+    def enter(self) -> None:
+        """Note that a caller waits for the job, as for a held call."""
+        if self.delivery.held:
+            self.resources.holds.enter(self.job_id)
+            self._waits = True
+
+    def left(self) -> None:
+        """The caller has hung up."""
+        if self._waits:
+            self._waits = False
+            self.resources.holds.gone(self.job_id, self.delivery.on_disconnect)
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """Yield OpenAI's events until the last picture, or an error."""
+        async with aclosing(told_as_events(self._events())) as events:
+            async for each in events:
+                yield each
+
+    async def _events(self) -> AsyncGenerator[bytes, None]:
+        record = await self._read()
+        async with aclosing(self._until_ended(record)) as previews:
+            async for each in previews:
+                yield each
+        self._answered()
+        record = await self._read()
+        if record.status is not Status.SUCCEEDED:
+            raise job_error(record.error, record.id)
+        images = await patiently(lambda: self.resources.store.images(record.id, record.params.n))
+        if record.params.partial_images:
+            async for each in self._previews(record, await patiently(self._names)):
+                yield each
+        for index, image in enumerate(images):
+            data = {
+                "type": COMPLETED,
+                "created_at": (record.finished_at or 0) // 1000,
+                **_about(record, index),
+            }
+            yield event(COMPLETED, {**data, "usage": usage_of_image(record, index)}, base64=image)
+
+    async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
+        resources, settings = self.resources, self.resources.settings.api
+        ending = resources.watch.ended(self.job_id, settings.sync_timeout_s)
+        async with (
+            self._following(record) as follower,
+            waking(follower, ending, is_set(resources.stopping)) as (ended, stopping),
+        ):
+            while not ended.done():
+                if stopping.done():
+                    raise Stopping(job_id=self.job_id, retry_after_s=1)
+                if not await news_within(follower, settings.heartbeat_s):
+                    yield HEARTBEAT
+                    continue
+                async for each in self._previews(record, await told(follower, self._names)):
+                    yield each
+            if not ended.result():
+                await self._goes_on()
+
+    def _following(self, record: JobRecord) -> AbstractAsyncContextManager[Follower]:
+        if not record.params.partial_images:
+            return nullcontext(Follower(self.job_id))
+        return self.resources.followers.following(self.job_id)
+
+    async def _previews(self, record: JobRecord, names: set[PreviewName]) -> AsyncIterator[bytes]:
+        async for (image, partial), file in fetched(self.resources, self.job_id, names, self._sent):
+            data = {"type": PARTIAL, "partial_image_index": partial, "created_at": int(time.time())}
+            yield event(PARTIAL, {**data, **_about(record, image)}, base64=file)
+
+    async def _goes_on(self) -> None:
+        """End the call before its job, which goes on.
+
+        Raises:
+            HeldTooLong: always.
+        """
+        if self._waits:
+            self._waits = False
+            await self.resources.holds.keep(self.job_id)
+        raise HeldTooLong(job_id=self.job_id)
+
+    def _answered(self) -> None:
+        if self._waits:
+            self._waits = False
+            self.resources.holds.ended(self.job_id)
+
+    async def _read(self) -> JobRecord:
+        return await patiently(lambda: self.resources.store.read(self.job_id, self.owner))
+
+    async def _names(self) -> set[PreviewName]:
+        return await self.resources.store.preview_names(self.job_id)
+
+
+def usage_of_image(record: JobRecord, index: int) -> dict[str, Any]:
+    """Return one image's part of a job's usage. The parts add up: the prompt counts with the first image."""
+    usage, first = record.usage or {}, index == 0
+    details = usage.get("input_tokens_details", {})
+    read = usage.get("input_tokens", 0) if first else 0
+    written = usage.get("output_tokens", 0) // record.params.n
+    return {
+        "input_tokens": read,
+        "input_tokens_details": details if first else dict.fromkeys(details, 0),
+        "output_tokens": written,
+        "total_tokens": read + written,
+    }
+
+
+def _about(record: JobRecord, index: int) -> dict[str, Any]:
+    params = record.params
+    return {
+        "background": params.background.value,
+        "output_format": params.output_format.value,
+        "quality": params.quality.value,
+        "size": params.size,
+        "index": index,
+    }
