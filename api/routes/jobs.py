@@ -89,6 +89,7 @@ async def read_result(job_id: JobId, caller: CallerDep, resources: ResourcesDep)
 
 @router.get(
     "/{job_id}/events",
+    status_code=200,
     response_class=EventStream,
     responses={
         200: {

@@ -33,6 +33,7 @@ ROUTES: dict[str, Callable[[HttpCaller, str], Response]] = {
     "wait": lambda caller, job_id: caller.http.get(f"{JOBS}/{job_id}", headers={"Prefer": "wait=10"}),
     "result": lambda caller, job_id: caller.result(job_id),
     "cancel": lambda caller, job_id: caller.cancel(job_id),
+    "events": lambda caller, job_id: caller.http.get(f"{JOBS}/{job_id}/events"),
 }
 
 

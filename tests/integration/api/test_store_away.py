@@ -1,5 +1,6 @@
 """The store goes away and comes back: a quick, honest answer meanwhile, and nothing to restart afterwards."""
 
+import base64
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ import pytest
 from redis.exceptions import OutOfMemoryError
 
 from cli.valkey import EmbeddedServer
-from tests.http_caller import JOBS, HttpCaller, Response, assert_error
+from tests.http_caller import GENERATIONS, JOBS, HttpCaller, Response, assert_error
 from tests.integration.conftest import Serve, Service
+from tests.sse import streaming
 from tests.waiting import wait_until
 
 BOUND_S = 2.0  # what is promised; the patience of the API is 1.6 s
@@ -27,6 +29,8 @@ CALLS: dict[str, Callable[[HttpCaller], Response]] = {
     "result": lambda caller: caller.result(NOBODY),
     "cancel": lambda caller: caller.cancel(NOBODY),
     "list": lambda caller: caller.http.get(JOBS),
+    "stream": lambda caller: caller.generate(stream=True),
+    "events": lambda caller: caller.http.get(f"{JOBS}/{NOBODY}/events"),
 }
 
 
@@ -134,6 +138,23 @@ def test_a_held_call_outlives_a_restart_of_the_store(shaken: Service, mortal: Em
     answer = call.result(timeout=10)
     assert answer.status_code == 200
     assert answer.headers["x-job-id"] == attempt.job_id
+
+
+def test_streams_outlive_a_restart_of_the_store(shaken: Service, mortal: EmbeddedServer) -> None:
+    body = {"prompt": "a tiny picture", "stream": True, "partial_images": 1}
+    with streaming(shaken.caller.http, "POST", GENERATIONS, json=body) as pictures:
+        attempt = shaken.worker.take()
+        with streaming(shaken.caller.http, "GET", f"{JOBS}/{attempt.job_id}/events") as events:
+            assert events.next("status").data["status"] == "running"
+            mortal.kill()
+            mortal.start()
+
+            file = base64.b64encode(b"preview")
+            shaken.worker.store.preview(attempt, image=0, partial=0, file=file)
+            shaken.worker.finish(attempt)
+
+            assert [event.name for event in events] == ["preview", "status", "end"]
+        assert [event.name.rpartition(".")[2] for event in pictures] == ["partial_image", "completed"]
 
 
 def test_a_call_that_waits_for_a_change_outlives_it_too(shaken: Service, mortal: EmbeddedServer) -> None:
