@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,18 @@ from typing_extensions import override
 
 from shared.catalogue import Catalogue
 from tests.unit.engine.drawing import Recorder, RequestMaker, Viewer, engine_of, picture, pixels
+from tests.unit.engine.rows.drawing import tick
 from tests.waiting import wait_until
 from worker.engine import Engine
+from worker.engine.arguments import call_arguments
+from worker.engine.encoding import EncoderPool
+from worker.engine.pixels import to_pixels
+from worker.engine.rows.beside import Between
+from worker.engine.rows.clean import clean_latents
+from worker.engine.rows.job import Member
+from worker.engine.rows.previews import Previews, Shot
+from worker.engine.rows.showing import show
+from worker.engine.work import Work
 
 
 def first_of_three(step: int) -> int:
@@ -69,6 +81,25 @@ def test_previews_of_a_transparent_image_keep_their_alpha(engine: Engine, make_r
     assert picture(viewer.files[0]).mode == "RGBA"
 
 
+def test_what_is_shown_is_what_the_row_is_heading_for(engine: Engine, make_request: RequestMaker) -> None:
+    request, viewer = make_request(partial_images=1), Viewer(only_one)
+    engine.submit(request, viewer).result(30)
+    model, family = engine._residents.get("tiny"), engine._residents.family("tiny")
+    assert family is not None
+
+    with torch.inference_mode():
+        row = family.prepare(call_arguments(model, request), request.seeds[0])
+        tick(family, [row])
+        (prediction,) = family.predict([row])
+        heading_for = clean_latents(row, prediction)
+        expected = to_pixels(family.decode(row, heading_for), keep_alpha=False)
+        noisy = to_pixels(family.decode(row), keep_alpha=False)
+
+    shown = pixels(viewer.files[0]).astype(int)
+    assert np.abs(shown - expected).max() <= 1
+    assert np.abs(shown - noisy).max() > 10
+
+
 def test_each_image_of_a_request_has_its_own(engine: Engine, make_request: RequestMaker) -> None:
     alone = Viewer(only_one)
     engine.submit(make_request(partial_images=1, seed=8), alone).result(30)
@@ -100,10 +131,28 @@ def test_a_preview_that_fails_is_left_out_and_the_image_comes(
             raise error
 
     network.vae.decoder.register_forward_pre_hook(refuse)
-    viewer = Viewer()
+    viewer = Viewer(only_one)
 
     assert previewing.submit(make_request(partial_images=3), viewer).result(30).images == expected
-    assert (0, 0) not in viewer.previews
+    assert viewer.previews[0] == (0, 1)
+
+
+def test_one_that_comes_late_is_not_even_decoded(make_request: RequestMaker) -> None:
+    decoded: list[object] = []
+    job: Any = SimpleNamespace(
+        work=Work(make_request(), Viewer()),
+        has_ended=False,
+        family=SimpleNamespace(decode=lambda *args: decoded.append(args)),
+    )
+    row: Any = SimpleNamespace()
+    member = Member(row, job, Previews((1,)), pixels=Future())
+    member.previews._taken = Shot(0, torch.zeros(1))
+    encoders = EncoderPool()
+
+    show(member, Between(), encoders)
+
+    encoders.close()
+    assert decoded == []
 
 
 def test_a_watcher_that_raises_does_not_hurt_its_request(engine: Engine, make_request: RequestMaker) -> None:
