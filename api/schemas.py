@@ -124,7 +124,9 @@ class ModelObject(BaseModel):
     negative_prompt: bool
     token_limit: int
     family: str
-    batched: bool = Field(description="Whether many requests share its forward passes; else one at a time.")
+    batched: bool = Field(
+        description="Whether many requests share its forward passes; else one at a time, without previews."
+    )
 
 
 class ModelList(BaseModel):

@@ -35,6 +35,7 @@ class Caller:
         deadline_ms: int = 600_000,
         max_attempts: int = 3,
         body_digest: str = "",
+        params: Params | None = None,
         **more: Any,
     ) -> str:
         """Submit a job and return its id; ``more`` overrides the script's arguments."""
@@ -44,7 +45,7 @@ class Caller:
             "owner": owner,
             "lane": lane or owner,
             "model": model,
-            "params": Params(prompt=f"prompt of {job_id}", seed=1).model_dump_json(),
+            "params": (params or Params(prompt=f"prompt of {job_id}", seed=1)).model_dump_json(),
             "cost": str(cost),
             "weight": weight,
             "request_id": "req",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from worker.previews import Outbox, Preview
 from worker.store import Attempt
 
 HANDED_BACK: Final = "handed back"
@@ -16,13 +17,14 @@ HANDED_BACK: Final = "handed back"
 class Held:
     """One running attempt. It is the engine's watcher: told of steps, asked whether to stop."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, outbox: Outbox) -> None:
         self.attempt = attempt
         self.step = 0
         self.steps = 0
         self.stop_reason: str | None = None
         self.shared_from_s = 0.0
         self._reported = 0
+        self._outbox = outbox
 
     def on_step(self, step: int, steps: int) -> None:
         """Note a step. Called by the engine between steps, so it only assigns."""
@@ -31,6 +33,11 @@ class Held:
     def stop_requested(self) -> bool:
         """Whether the attempt is to stop at its next step."""
         return self.stop_reason is not None
+
+    def on_preview(self, image: int, partial: int, file: bytes) -> None:
+        """Let a preview be sent. Called on the engine's other threads, so it only queues."""
+        if not self.stop_requested():
+            self._outbox.add(Preview(self.attempt, image, partial, file))
 
     def news(self) -> tuple[str, str, int, int] | None:
         """Return (job id, token, step, steps) where there is a step that was not reported yet."""
@@ -44,9 +51,16 @@ class Held:
 class Ledger:
     """All held attempts."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, outbox: Outbox | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with none.
+
+        Args:
+            outbox: takes their previews; by default they are thrown away.
+            clock: seconds.
+        """
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
+        self._outbox = Outbox(room_bytes=0) if outbox is None else outbox
         self._clock = clock
         # Runs the slower the more attempts share the worker, so that their shares add up to the time spent.
         self._shared_s = 0.0
@@ -57,10 +71,11 @@ class Ledger:
 
     def add(self, attempt: Attempt) -> Held:
         """Enter an attempt and return its watcher."""
-        held = Held(attempt)
+        held = Held(attempt, self._outbox)
         with self._lock:
             held.shared_from_s = self._read()
             self._held[attempt.token] = held
+        self._outbox.open(attempt)
         return held
 
     def share_s(self, held: Held) -> float:
@@ -80,6 +95,7 @@ class Ledger:
         with self._lock:
             self._read()
             self._held.pop(attempt.token, None)
+        self._outbox.close(attempt)
 
     def all(self) -> list[Held]:
         """Return the held attempts."""

@@ -13,6 +13,7 @@ from shared.redis_clients import sync_client
 from shared.settings import Settings
 from worker.engine import Engine
 from worker.ledger import Ledger
+from worker.previews import Outbox
 from worker.runner import Runner
 from worker.store import WorkerStore
 from worker.upkeep import Heartbeat, Reaper, Watchdog, tickers
@@ -56,13 +57,16 @@ class Runtime:
         self.name = settings.worker.name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self._client = sync_client(settings.redis)
         store = WorkerStore(self._client, settings.jobs, settings.redis.prefix)
-        self._ledger = Ledger()
+        outbox = Outbox()
+        self._ledger = Ledger(outbox)
         self.runner = Runner(self.name, store, self.engine, specs, self._ledger, settings.worker)
         about = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
         self._doorbell = Doorbell(settings.redis)
         watchdog = Watchdog(self.engine, self._ledger, settings.worker)
         heartbeat = Heartbeat(self.name, store, self._ledger, watchdog, about)
-        self._tickers = tickers(settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog)
+        self._tickers = tickers(
+            settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog, lambda: outbox.send(store)
+        )
         self._hand_back: threading.Timer | None = None
 
     def start(self) -> None:

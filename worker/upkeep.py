@@ -19,6 +19,7 @@ from worker.store import WorkerStore
 log = get_logger(__name__)
 
 PROGRESS_S: Final = 0.25
+PREVIEWS_S: Final = 0.05
 WATCH_S: Final = 0.5
 # Half a lease: so long before a silent engine is given up, its leases are left to lapse.
 DOUBT_S: Final = 2.5
@@ -158,11 +159,18 @@ class Reaper:
         return max(0, min(queued, MAX_RINGS) - self._doorbell.waiting(model))
 
 
-def tickers(settings: JobSettings, heartbeat: Heartbeat, reaper: Reaper, watchdog: Watchdog) -> list[Ticker]:
+def tickers(
+    settings: JobSettings,
+    heartbeat: Heartbeat,
+    reaper: Reaper,
+    watchdog: Watchdog,
+    send_previews: Callable[[], None],
+) -> list[Ticker]:
     """Return the threads that keep a worker's word, not started yet."""
     return [
         Ticker("heartbeat", settings.heartbeat_s, heartbeat.renew),
         Ticker("progress", PROGRESS_S, heartbeat.report),
+        Ticker("previews", PREVIEWS_S, send_previews),
         Ticker("watchdog", WATCH_S, watchdog.look),
         Ticker("reaper", settings.reap_s, reaper.reap),
     ]

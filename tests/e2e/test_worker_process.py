@@ -1,5 +1,6 @@
 """The worker as Celery starts it: with one plain command, or not at all and with one clear line."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ from cli.processes import Child
 from cli.valkey import EmbeddedServer
 from shared.celery_app import RING
 from shared.jobs.keys import Keys
+from shared.params import Params, Quality
+from tests.e2e.pictures import pixels
+from tests.jobs import Caller
 from tests.service import WORKER, RunningService, process
 from tests.tiny_models import write_catalogue
 from tests.waiting import wait_until
@@ -47,6 +51,38 @@ def test_each_attempt_is_one_log_line_without_the_prompt(tiny_service: RunningSe
         log = child.program.log.read_text(encoding="utf-8")
         assert "xylophone" not in log
         assert "anna-42" not in log
+
+
+def test_previews_of_a_running_job_are_told_and_kept_and_come_nearer_to_its_picture(
+    glyph_service: RunningService, valkey: EmbeddedServer
+) -> None:
+    assert glyph_service.worker.running
+    params = Params(prompt="a red apple", seed=1, quality=Quality.LOW, partial_images=3)
+    with (
+        redis.Redis.from_url(valkey.url) as client,
+        client.pubsub(ignore_subscribe_messages=True) as listener,
+    ):
+        caller = Caller(client, "e2e-glyph:")
+        listener.subscribe(caller.keys.events("job-e2e"))
+        listener.get_message(timeout=5)  # that it listens
+        job_id = caller.submit(job_id="job-e2e", model="glyph", params=params)
+
+        # No API has rung: the worker's reaper does.
+        wait_until(lambda: caller.status(job_id) == "succeeded", 60, "the job's end")
+
+        told = [json.loads(message["data"]) for message in iter(listener.get_message, None)]
+        kept = caller.client.hgetall(caller.keys.previews(job_id))
+        (final,) = caller.client.hvals(caller.keys.result(job_id))
+    assert [news["partial"] for news in told if "partial" in news] == [0, 1, 2]
+    distances = [distance(kept[f"0.{partial}".encode()], final) for partial in range(3)]
+    assert distances == sorted(distances, reverse=True)
+
+
+def distance(one: bytes, other: bytes) -> float:
+    """How far two pictures (base64) of one size are from each other."""
+    first, second = (pixels(base64.b64decode(file)).astype(float) for file in (one, other))
+    assert first.shape == second.shape
+    return float(((first - second) ** 2).mean())
 
 
 class Mark:

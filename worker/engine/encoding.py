@@ -1,5 +1,6 @@
 """Encodes images beside the engine's thread and puts the finished request on its future."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -39,6 +40,16 @@ class EncoderPool:
         # The images were queued before this, so waiting for them here cannot block them.
         self._threads.submit(_collect, encoding, future, prompt_tokens, timings_s)
 
+    def preview(
+        self,
+        encoding: Encoding,
+        pixels: Pixels,
+        tell: Callable[[bytes], object],
+        is_wanted: Callable[[], bool],
+    ) -> Future[None]:
+        """Encode a preview and tell it, unless it is wanted no more when its turn comes."""
+        return self._threads.submit(_preview, encoding, pixels, tell, is_wanted)
+
     def close(self) -> None:
         """Wait for what was begun, and stop."""
         self._threads.shutdown()
@@ -50,6 +61,15 @@ def _encode(pixels: Pixels, encoding: Encoding) -> tuple[bytes, float]:
     picture = to_picture(pixels, request.width, request.height, encoding.sizes)
     file = encode(picture, request.output_format, request.output_compression)
     return file, perf_counter() - started_at
+
+
+def _preview(
+    encoding: Encoding, pixels: Pixels, tell: Callable[[bytes], object], is_wanted: Callable[[], bool]
+) -> None:
+    if is_wanted():
+        file, _ = _encode(pixels, encoding)
+        if is_wanted():
+            tell(file)
 
 
 def _collect(

@@ -1,7 +1,7 @@
 """What goes into the engine, what comes out, and who is told in between."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class ImageRequest:
     output_format: str
     output_compression: int
     partial_images: int = 0
-    """Previews of each image on its way, at evenly spaced steps."""
+    """Previews of each image on its way, at evenly spaced steps; fewer where there is no time for them, and
+    none where the pipeline runs whole."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,17 @@ class Watcher(Protocol):
 
     def stop_requested(self) -> bool:
         """Whether the request should be given up before its next step."""
+
+
+@runtime_checkable
+class PreviewWatcher(Watcher, Protocol):
+    """A watcher that also takes previews; one that does not is given none."""
+
+    def on_preview(self, image: int, partial: int, file: bytes) -> None:
+        """Take an encoded preview. Called on other threads than the rest, and perhaps once after the end.
+
+        Args:
+            image: which of the request's images, from 0.
+            partial: which preview of it, from 0; one that came late is left out.
+            file: encoded as the image will be, in the same size.
+        """

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from shared.catalogue import Catalogue
+from tests.waiting import wait_until
 from worker.engine import Engine, ImageRequest
 
 RequestMaker = Callable[..., ImageRequest]
@@ -34,6 +35,26 @@ class Recorder:
 
     def stop_requested(self) -> bool:
         return self._stop_after is not None and any(step >= self._stop_after for step, _ in self.reports)
+
+
+class Viewer(Recorder):
+    """Remembers every preview, and lets the engine go on only when so many have come as are due.
+
+    Where several are due, a second is only looked for when the first has arrived, a moment after it was told.
+    So which of them come depends on the time, and the tests wait for the first one of an image.
+    """
+
+    def __init__(self, expected: Callable[[int], int] = lambda _: 0) -> None:
+        """Begin with none; ``expected`` says how many there are to be when so many steps are reported."""
+        super().__init__(
+            at_step=lambda step: wait_until(lambda: len(self.previews) >= expected(step), what="a preview")
+        )
+        self.previews: list[tuple[int, int]] = []
+        self.files: list[bytes] = []
+
+    def on_preview(self, image: int, partial: int, file: bytes) -> None:
+        self.files.append(file)
+        self.previews.append((image, partial))
 
 
 def picture(file: bytes) -> Image.Image:

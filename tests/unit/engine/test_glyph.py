@@ -10,7 +10,7 @@ import torch
 
 from shared.catalogue import ModelSpec
 from shared.params import Params
-from tests.unit.engine.drawing import Recorder, pixels
+from tests.unit.engine.drawing import Recorder, Viewer, pixels
 from worker.engine import Engine
 from worker.planning import image_request
 
@@ -81,3 +81,18 @@ def test_the_style_is_seen(draw: Draw) -> None:
     )
 
     assert np.abs(vivid - natural).mean() > 10
+
+
+def test_each_preview_is_nearer_to_the_picture(engine: Engine, glyph: tuple[ModelSpec, Path]) -> None:
+    choices = {"prompt": "a red apple", "seed": 11, "quality": "low", "partial_images": 3}
+    request = image_request(Params.model_validate(choices), glyph[0])
+    # Of eight steps, those after which they are due are the second, the fourth and the sixth.
+    viewer = Viewer(lambda step: (step - 1) // 2)
+
+    final = pixels(engine.submit(request, viewer).result(timeout=60).images[0]).astype(float)
+
+    previews = [pixels(file) for file in viewer.files]
+    assert viewer.previews == [(0, 0), (0, 1), (0, 2)]
+    assert [preview.shape for preview in previews] == [final.shape] * 3
+    first, second, third = (((preview - final) ** 2).mean() for preview in previews)
+    assert first > second > third > 0

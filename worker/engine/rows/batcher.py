@@ -27,6 +27,7 @@ from worker.engine.rows.buckets import Buckets, Key
 from worker.engine.rows.caps import Caps
 from worker.engine.rows.decoding import decode
 from worker.engine.rows.job import Job, Member
+from worker.engine.rows.showing import show
 from worker.engine.warmup import first_request
 from worker.engine.work import Work
 
@@ -163,6 +164,8 @@ class Batcher:
         for member in advanced:
             if member.row.is_done and not member.job.has_ended:
                 self._decode(member)
+        for member in advanced:
+            show(member, self._beside, self._encoders)
 
     def _run(self, key: Key, members: list[Member]) -> list[Member]:
         """Take a batch one tick further; those that got there."""
@@ -174,6 +177,7 @@ class Batcher:
         for member, prediction in zip(members, predictions, strict=True):
             if not member.job.has_ended:
                 with self._failing_alone(member.job):
+                    member.previews.look(member.row, prediction)
                     family.advance(member.row, prediction)
         return [member for member in members if not member.job.has_ended]
 

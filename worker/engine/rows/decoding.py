@@ -21,7 +21,20 @@ def decode(family: RowFamily, row: Row, *, transparent: bool) -> Pixels:
     Raises:
         GenerationFailed: there is no alpha channel.
     """
-    image = _decode(family, row)
+    return _pixels(family, _decode(family, row), transparent=transparent)
+
+
+def decode_preview(family: RowFamily, row: Row, latents: torch.Tensor, *, transparent: bool) -> Pixels:
+    """Decode other latents of a row, once: a preview is not worth the time that tiles take.
+
+    Raises:
+        GenerationFailed: there is no alpha channel.
+        Exception: whatever else the autoencoder raises.
+    """
+    return _pixels(family, family.decode(row, latents), transparent=transparent)
+
+
+def _pixels(family: RowFamily, image: torch.Tensor, *, transparent: bool) -> Pixels:
     if transparent and image.shape[0] != RGBA_CHANNELS:
         msg = f"model {family.model.spec.name!r} drew no alpha channel"
         raise GenerationFailed(msg)

@@ -8,7 +8,9 @@ from time import perf_counter
 from worker.engine.encoding import EncoderPool, Encoding
 from worker.engine.loading import LoadedModel
 from worker.engine.pixels import Pixels
+from worker.engine.request import PreviewWatcher
 from worker.engine.rows.families.family import RowFamily
+from worker.engine.rows.previews import Previews, preview_steps
 from worker.engine.rows.row import Row
 from worker.engine.tokens import count_tokens
 from worker.engine.work import Work
@@ -20,8 +22,14 @@ class Member:
 
     row: Row
     job: "Job"
+    previews: Previews = field(default_factory=Previews)
     pixels: Future[tuple[Pixels, float]] | None = None
     """With the seconds that decoding took, once all steps are done."""
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether a preview still says something: the image itself is not being decoded yet."""
+        return self.pixels is None and not self.job.has_ended
 
 
 @dataclass(eq=False)
@@ -36,14 +44,14 @@ class Job:
     """With the seconds that preparing took."""
     members: Sequence[Member] = ()
     has_ended: bool = False
+    encoding: Encoding = field(init=False)
     _began_at: float = field(default_factory=perf_counter)
     _denoise_s: float = 0.0
     _decode_s: float = 0.0
     _handed_on: int = 0
-    _encoding: Encoding = field(init=False)
 
     def __post_init__(self) -> None:
-        self._encoding = Encoding(self.work.request, self.model.spec.sizes)
+        self.encoding = Encoding(self.work.request, self.model.spec.sizes)
 
     @property
     def images(self) -> int:
@@ -58,8 +66,15 @@ class Job:
         """
         rows, seconds = self.rows.result()
         self._denoise_s += seconds
-        self.members = [Member(row, self) for row in rows]
+        steps = preview_steps(self.work.request.steps, self._previews)
+        self.members = [Member(row, self, Previews(steps)) for row in rows]
         return self.members
+
+    @property
+    def _previews(self) -> int:
+        """How many previews are wanted of each image: none where nobody would take them."""
+        watches = isinstance(self.work.watcher, PreviewWatcher)
+        return self.work.request.partial_images if watches else 0
 
     def tell(self, seconds: float = 0.0) -> None:
         """Tell the watcher how many steps of all the images are done; ``seconds`` were just spent on some."""
@@ -78,12 +93,12 @@ class Job:
                 return False
             pixels, seconds = member.pixels.result()
             self._decode_s += seconds
-            encoders.add(self._encoding, pixels)
+            encoders.add(self.encoding, pixels)
             self._handed_on += 1
         if self._handed_on < self.images:
             return False
         tokens = count_tokens(self.model.tokenizer, self.work.request.prompt)
-        encoders.finish(self._encoding, self.work.future, tokens, self._timings_s())
+        encoders.finish(self.encoding, self.work.future, tokens, self._timings_s())
         return True
 
     def _timings_s(self) -> dict[str, float]:

@@ -47,7 +47,11 @@ class Row:
     @property
     def steps_done(self) -> int:
         """How many of the asked steps are done."""
-        return min(self.ticked * self.steps // len(self.timesteps), self.steps)
+        return self.steps_after(self.ticked)
+
+    def steps_after(self, ticks: int) -> int:
+        """Return how many of the asked steps so many ticks make."""
+        return min(ticks * self.steps // len(self.timesteps), self.steps)
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Return every tensor that its preparation made."""

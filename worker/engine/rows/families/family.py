@@ -95,20 +95,31 @@ class RowFamily(ABC):
         row.latents = step[0]
         row.ticked += 1
 
+    def decode(self, row: Row, latents: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the row's image, (3 or 4, height, width), 0 to 1.
+
+        Args:
+            row: whose image it is.
+            latents: others in place of the row's own, of the same shape and type.
+        """
+        encoded = self.unpack(row, row.latents if latents is None else latents)
+        (image,) = self.pipeline.vae.decode(encoded, return_dict=False)
+        return self.finish(row, image)
+
     @abstractmethod
-    def decode(self, row: Row) -> torch.Tensor:
-        """Return the row's image, (3 or 4, height, width), 0 to 1."""
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
+        """Return a row's latents as the autoencoder takes them."""
+
+    def finish(self, _row: Row, image: torch.Tensor) -> torch.Tensor:
+        """Return a decoded image, (1, channels, height, width), -1 to 1, as the pipeline's output."""
+        images: torch.Tensor = self.pipeline.image_processor.postprocess(image, output_type="pt")
+        return images[0]
 
     def _own_pipeline(self) -> Any:  # noqa: ANN401 - diffusers is untyped
         """Return the pipeline with a scheduler that nothing else uses."""
         pipeline = copy.copy(self.pipeline)
         pipeline.scheduler = self.model.fresh_scheduler()
         return pipeline
-
-    def _finish(self, image: torch.Tensor) -> torch.Tensor:
-        """Return a decoded image, (1, channels, height, width), -1 to 1, as the pipeline's output."""
-        images: torch.Tensor = self.pipeline.image_processor.postprocess(image, output_type="pt")
-        return images[0]
 
 
 def gather(rows: Sequence[Row], name: str) -> torch.Tensor | None:

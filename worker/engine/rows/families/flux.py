@@ -97,9 +97,8 @@ class Flux(RowFamily):
         return [guide(row, part) for row, part in by_row(rows, output)]
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
-        pipeline, vae = self.pipeline, self.pipeline.vae
-        latents = pipeline._unpack_latents(row.latents, row.height, row.width, pipeline.vae_scale_factor)  # noqa: SLF001
-        latents = latents / vae.config.scaling_factor + vae.config.shift_factor
-        (image,) = vae.decode(latents, return_dict=False)
-        return self._finish(image)
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
+        pipeline, config = self.pipeline, self.pipeline.vae.config
+        latents = pipeline._unpack_latents(latents, row.height, row.width, pipeline.vae_scale_factor)  # noqa: SLF001
+        unpacked: torch.Tensor = latents / config.scaling_factor + config.shift_factor
+        return unpacked

@@ -85,15 +85,14 @@ class Flux2Klein(RowFamily):
         return [guide(row, part) for row, part in by_row(rows, output)]
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
         pipeline, vae = self.pipeline, self.pipeline.vae
         packed = 2 * pipeline.vae_scale_factor
         latents = pipeline._unpack_latents_with_ids(  # noqa: SLF001
-            row.latents, row.extras["image_ids"], row.height // packed, row.width // packed
+            latents, row.extras["image_ids"], row.height // packed, row.width // packed
         )
         mean = vae.bn.running_mean.view(1, -1, 1, 1).to(latents)
         variance = vae.bn.running_var.view(1, -1, 1, 1) + vae.config.batch_norm_eps
         latents = latents * torch.sqrt(variance).to(latents) + mean
-        latents = pipeline._unpatchify_latents(latents)  # noqa: SLF001
-        (image,) = vae.decode(latents, return_dict=False)
-        return self._finish(image)
+        unpacked: torch.Tensor = pipeline._unpatchify_latents(latents)  # noqa: SLF001
+        return unpacked

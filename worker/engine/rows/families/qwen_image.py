@@ -94,15 +94,20 @@ class QwenImage(RowFamily):
         return [_guided(row, part) for row, part in by_row(rows, output)]
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
         pipeline, vae = self.pipeline, self.pipeline.vae
-        latents = pipeline._unpack_latents(row.latents, row.height, row.width, pipeline.vae_scale_factor)  # noqa: SLF001
+        latents = pipeline._unpack_latents(latents, row.height, row.width, pipeline.vae_scale_factor)  # noqa: SLF001
         latents = latents.to(vae.dtype)
         shape = (1, vae.config.z_dim, 1, 1, 1)
         mean = torch.tensor(vae.config.latents_mean).view(shape).to(latents)
         inverse = 1.0 / torch.tensor(vae.config.latents_std).view(shape).to(latents)
-        (image,) = vae.decode(latents / inverse + mean, return_dict=False)
-        return self._finish(image[:, :, 0])
+        unpacked: torch.Tensor = latents / inverse + mean
+        return unpacked
+
+    @override
+    def finish(self, row: Row, image: torch.Tensor) -> torch.Tensor:
+        # The autoencoder is one of videos.
+        return super().finish(row, image[:, :, 0])
 
 
 def _padded(texts: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:

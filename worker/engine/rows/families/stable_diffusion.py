@@ -94,10 +94,13 @@ class StableDiffusion(RowFamily):
         return None
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
-        pipeline = self.pipeline
-        (image,) = pipeline.vae.decode(row.latents / pipeline.vae.config.scaling_factor, return_dict=False)
-        text = row.entries[-1]["text"]
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
+        unpacked: torch.Tensor = latents / self.pipeline.vae.config.scaling_factor
+        return unpacked
+
+    @override
+    def finish(self, row: Row, image: torch.Tensor) -> torch.Tensor:
+        pipeline, text = self.pipeline, row.entries[-1]["text"]
         image, unsafe = pipeline.run_safety_checker(image, text.device, text.dtype)
         shown = None if unsafe is None else [not each for each in unsafe]
         images: torch.Tensor = pipeline.image_processor.postprocess(image, "pt", shown)

@@ -73,11 +73,10 @@ class StableDiffusion3(RowFamily):
         return [guide(row, part) for row, part in by_row(rows, output)]
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
-        vae = self.pipeline.vae
-        latents = row.latents / vae.config.scaling_factor + vae.config.shift_factor
-        (image,) = vae.decode(latents, return_dict=False)
-        return self._finish(image)
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
+        config = self.pipeline.vae.config
+        unpacked: torch.Tensor = latents / config.scaling_factor + config.shift_factor
+        return unpacked
 
 
 def _shift(pipeline: Any, call: Call, latents: torch.Tensor) -> dict[str, float]:  # noqa: ANN401

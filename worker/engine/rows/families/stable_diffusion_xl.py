@@ -7,7 +7,7 @@ import torch
 from typing_extensions import override
 
 from worker.engine.loading import LoadedModel
-from worker.engine.rows.families.family import Call, gather
+from worker.engine.rows.families.family import Call, RowFamily, gather
 from worker.engine.rows.families.stable_diffusion import StableDiffusion
 from worker.engine.rows.row import Entry, Row
 
@@ -71,17 +71,10 @@ class StableDiffusionXL(StableDiffusion):
         return {"text_embeds": gather(rows, "pooled"), "time_ids": gather(rows, "sizes")}
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
-        vae = self.pipeline.vae
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
+        vae, config = self.pipeline.vae, self.pipeline.vae.config
         # What the autoencoder computes in is what its pipeline's own call would have converted it to.
-        latents = self._unscaled(row.latents.to(next(vae.post_quant_conv.parameters()).dtype))
-        (image,) = vae.decode(latents, return_dict=False)
-        if self.pipeline.watermark is not None:
-            image = self.pipeline.watermark.apply_watermark(image)
-        return self._finish(image)
-
-    def _unscaled(self, latents: torch.Tensor) -> torch.Tensor:
-        config = self.pipeline.vae.config
+        latents = latents.to(next(vae.post_quant_conv.parameters()).dtype)
         scale: float = config.scaling_factor
         mean, deviation = config.get("latents_mean"), config.get("latents_std")
         if mean is None or deviation is None:
@@ -89,3 +82,10 @@ class StableDiffusionXL(StableDiffusion):
         means = torch.tensor(mean).view(1, -1, 1, 1).to(latents)
         deviations = torch.tensor(deviation).view(1, -1, 1, 1).to(latents)
         return latents * deviations / scale + means
+
+    @override
+    def finish(self, row: Row, image: torch.Tensor) -> torch.Tensor:
+        if self.pipeline.watermark is not None:
+            image = self.pipeline.watermark.apply_watermark(image)
+        # Not as its parent class does it: this pipeline has no safety checker.
+        return RowFamily.finish(self, row, image)

@@ -79,11 +79,10 @@ class ZImage(RowFamily):
         return [-_guided(row, [next(parts).float() for _ in row.entries]) for row in rows]
 
     @override
-    def decode(self, row: Row) -> torch.Tensor:
+    def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
         vae = self.pipeline.vae
-        latents = row.latents.to(vae.dtype) / vae.config.scaling_factor + vae.config.shift_factor
-        (image,) = vae.decode(latents, return_dict=False)
-        return self._finish(image)
+        unpacked: torch.Tensor = latents.to(vae.dtype) / vae.config.scaling_factor + vae.config.shift_factor
+        return unpacked
 
 
 def _guided(row: Row, outputs: list[torch.Tensor]) -> torch.Tensor:
