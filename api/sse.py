@@ -37,6 +37,21 @@ def event(name: str, data: Mapping[str, Any], *, event_id: str = "", base64: byt
     return b"".join([head.encode(), b"event: ", name.encode(), b"\ndata: ", document, b"\n\n"])
 
 
+def described(*names: str) -> dict[str, Any]:
+    """Return how a stream of such events is described in the OpenAPI file."""
+    text = {"type": "string"}
+    event_ = {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "event": {**text, "enum": list(names)},
+            "data": {**text, "contentMediaType": "application/json"},
+            "id": text,
+        },
+    }
+    return {MEDIA_TYPE: {"schema": event_}}
+
+
 class EventStream(Response):
     """Sends events as they come until there are no more, or until the client has gone.
 

@@ -20,8 +20,8 @@ from api.schemas import (
     JobObject,
     ValidationErrorBody,
 )
-from api.sse import MEDIA_TYPE, EventStream
-from api.streams.images import Streamed
+from api.sse import EventStream, described
+from api.streams.images import COMPLETED, PARTIAL, Streamed
 from api.submitting import submit
 from shared.errors import (
     HeldTooLong,
@@ -65,7 +65,7 @@ def make_router(max_n: int) -> APIRouter:
             200: {
                 "description": "The images; with `stream`, events of the types "
                 "`image_generation.partial_image` and `image_generation.completed`.",
-                "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+                "content": described(PARTIAL, COMPLETED, "error"),
             },
             202: {"model": JobObject, "description": "The job, as preferred."},
             **ERRORS,

@@ -13,7 +13,7 @@ from api.owner import CallerDep
 from api.prefer import Prefer
 from api.resources import ResourcesDep
 from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
-from api.sse import MEDIA_TYPE, EventStream
+from api.sse import EventStream, described
 from api.streams.job import Followed
 
 router = APIRouter(prefix="/v1/images/jobs", tags=["jobs"])
@@ -89,12 +89,11 @@ async def read_result(job_id: JobId, caller: CallerDep, resources: ResourcesDep)
 
 @router.get(
     "/{job_id}/events",
-    status_code=200,
-    response_class=EventStream,
+    response_class=Response,
     responses={
         200: {
             "description": "Events: `status` (the job), `progress` (of a running one), `preview`, and `end`.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+            "content": described("status", "progress", "preview", "end", "error"),
         },
         **_errors(e404="You have no such job."),
     },

@@ -37,6 +37,7 @@ DEFAULTS = {
     "width": 512,
     "height": 512,
     "style": "vivid",
+    "partial_images": 0,
 }
 
 
