@@ -36,7 +36,7 @@ def _scope(name: str) -> Any:  # noqa: ANN401 - FastAPI's own type
     return Header(alias=name, pattern=_SCOPE_NAME, description="Part of who owns the job.")
 
 
-def caller(
+async def caller(  # a plain function would be called in a thread
     request: Request,
     authorization: Annotated[str, Header(description="`Bearer` and an API key.")] = "",
     organization: Annotated[str, _scope("OpenAI-Organization")] = "",

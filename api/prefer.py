@@ -73,7 +73,7 @@ class Delivery:
         return self.prefer.hold_s is None and self.on_disconnect is not OnDisconnect.CONTINUE
 
 
-def delivery(
+async def delivery(  # a plain function would be called in a thread
     prefer: Annotated[str, Header(description="`respond-async` or `wait=N`.")] = "",
     idempotency_key: Annotated[
         str, Header(alias="Idempotency-Key", max_length=255, description="Replays the same job for 24 h.")

@@ -74,7 +74,7 @@ def build(settings: Settings) -> Resources:
     )
 
 
-def resources(request: Request) -> Resources:
+async def resources(request: Request) -> Resources:  # a plain function would be called in a thread
     """Return the process's resources."""
     found: Resources = request.app.state.resources
     return found

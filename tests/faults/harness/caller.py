@@ -47,6 +47,20 @@ class Caller:
             self.accepted.append(job_id)
         return response
 
+    async def stream(self, prompt: str) -> tuple[int, list[str], str]:
+        """Ask for a picture as events; return the status, the events' names, and the last one's data."""
+        body = {"prompt": prompt, "size": "64x64", "stream": True, "partial_images": 2}
+        names, data = [], ""
+        async with self._http.stream("POST", GENERATIONS, json=body) as response:
+            if response.status_code != httpx2.codes.OK:
+                return response.status_code, [], (await response.aread()).decode()
+            self.accepted.append(response.headers["x-job-id"])
+            async for line in response.aiter_lines():
+                field, _, value = line.partition(": ")
+                names += [value] if field == "event" else []
+                data = value if field == "data" else data
+        return response.status_code, names, data
+
     async def submit(self, prompt: str, *, headers: dict[str, str] | None = None, **fields: Any) -> str:
         """Make a job and return its id."""
         response = await self.draw(

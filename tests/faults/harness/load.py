@@ -3,6 +3,7 @@ insist at another process, and who ask for everything at once."""
 
 import asyncio
 import base64
+import json
 import random
 from collections import Counter
 from typing import Final
@@ -65,9 +66,10 @@ class Load:
             self._cancel,
             self._repeat,
             self._insist,
+            self._stream,
             self._flood,
         ]
-        (way,) = rng.choices(ways, [20, 20, 10, 10, 10, 10, 1])
+        (way,) = rng.choices(ways, [20, 20, 10, 10, 10, 10, 10, 1])
         try:
             await way(rng, caller, rng.choice(callers), prompt)
         except (httpx2.TransportError, TimeoutError) as error:
@@ -118,6 +120,20 @@ class Load:
                 if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
                     return
             await lasting(rng.uniform(0.2, 1))
+
+    async def _stream(self, _: random.Random, caller: Caller, __: Caller, prompt: str) -> None:
+        """A stream ends with a picture, with a reason, or because its process was killed."""
+        status, names, data = await caller.stream(prompt)
+        if status != httpx2.codes.OK:
+            self._judge(httpx2.Response(status, text=data), prompt)
+            return
+        end = names[-1].rpartition(".")[2] if names else "cut"
+        self.answers[f"stream {end}"] += 1
+        code = json.loads(data)["error"]["code"] if end == "error" else ""
+        if names.count("image_generation.completed") > 1 or (
+            end == "error" and code not in EXPECTED_CODES | {"store_unavailable", "service_stopping"}
+        ):
+            self.problems.append(f"stream of {prompt}: {names} {code}")
 
     async def _flood(self, _: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
         """Ask for dozens at once, and take most of it back."""
