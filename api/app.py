@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from api import errors
 from api.middleware import JsonBodies, RequestContext
 from api.resources import build
-from api.routes import generations, health, jobs, models
+from api.routes import generations, health, jobs, models, playground
 from api.routes.generations import GENERATIONS_PATH
 from shared.errors import DarkroomError
 from shared.logs import configure
@@ -36,6 +36,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Darkroom", version="0.1.0", lifespan=lifespan, redoc_url=None)
     for router in (generations.make_router(settings.api.max_n), jobs.router, models.router, health.router):
         app.include_router(router)
+    app.include_router(playground.router)
+    app.mount("/playground", playground.Files(directory=playground.FOLDER), name="playground")
     app.add_exception_handler(DarkroomError, errors.on_darkroom_error)
     app.add_exception_handler(RequestValidationError, errors.on_validation_error)
     app.add_exception_handler(HTTPException, errors.on_http_error)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from api.errors import json_response
 from api.resources import ResourcesDep
@@ -15,14 +15,6 @@ router = APIRouter(tags=["health"])
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": Readiness, "description": "It cannot serve now."}
 }
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Darkroom</title>
-<h1>Darkroom is running</h1>
-<p>The API is at <code>/v1/images/generations</code>; its description at <a href="/docs">/docs</a>.</p>
-<p>The playground is not built yet.</p>
-</html>"""
-
 
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Response:
@@ -43,9 +35,3 @@ async def readyz(resources: ResourcesDep) -> Response:
     return json_response(
         {"status": status, "redis": True, "model": model, "worker": worker}, 200 if worker else 503
     )
-
-
-@router.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def home() -> HTMLResponse:
-    """Say that it runs and where the API is."""
-    return HTMLResponse(_PAGE)

@@ -1,0 +1,201 @@
+// One job on the page: what it is doing, its previews, its pictures, and what can be done with them.
+
+import * as api from "./api.js";
+import { follow } from "./events.js";
+import { requestOf } from "./memory.js";
+import { curl, python } from "./snippets.js";
+import { stateOf } from "./words.js";
+
+const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+
+export class Card {
+  // `hooks`: again(body), announce(words), visible(element, callback)
+  constructor(job, hooks) {
+    this.job = job;
+    this.hooks = hooks;
+    this.request = requestOf(job.id);
+    this.step = null;
+    this.gone = new AbortController();
+    this.urls = [];
+    this.element = this.build();
+    this.show();
+    if (TERMINAL.has(job.status)) hooks.visible(this.element, () => this.fetchPictures());
+    else this.watch();
+  }
+
+  build() {
+    const element = make("li", "job");
+    element.dataset.job = this.job.id;
+    this.pictures = make("div", "pictures");
+    this.slots = this.job.seeds.map(() => this.pictures.appendChild(make("div", "picture empty")));
+    const about = make("div", "about");
+    this.words = about.appendChild(make("p", "words", this.request?.prompt ?? "Asked elsewhere"));
+    this.state = about.appendChild(make("p", "state"));
+    this.bar = about.appendChild(make("progress"));
+    this.bar.max = 100;
+    this.bar.setAttribute("aria-label", "Progress");
+    this.facts = about.appendChild(make("p", "facts"));
+    this.actions = about.appendChild(make("div", "actions"));
+    element.append(this.pictures, about);
+    return element;
+  }
+
+  // --- what it is doing
+
+  async watch() {
+    try {
+      for await (const { event, data } of follow(this.job.id, this.gone.signal)) {
+        if (event === "status") this.update(data);
+        else if (event === "progress") this.advance(data);
+        else if (event === "preview") this.preview(data);
+      }
+      if (!TERMINAL.has(this.job.status)) this.update(await api.job(this.job.id));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  update(job) {
+    const before = this.job.status;
+    this.job = job;
+    this.show();
+    if (before === job.status || !TERMINAL.has(job.status)) return;
+    this.hooks.announce(`${stateOf(job)}: ${this.words.textContent.slice(0, 80)}`);
+    this.fetchPictures();
+  }
+
+  advance(progress) {
+    this.step = progress;
+    for (const name of ["progress", "queue_position", "eta_seconds", "attempt"]) {
+      if (progress[name] !== undefined) this.job[name] = progress[name];
+    }
+    this.show();
+  }
+
+  preview({ index, b64_json, output_format }) {
+    const slot = this.slots[index];
+    if (slot === undefined || slot.classList.contains("final")) return;
+    slot.classList.add("preview");
+    this.put(slot, b64_json, output_format, `Preview: ${this.words.textContent}`);
+  }
+
+  // --- its pictures
+
+  async fetchPictures() {
+    if (this.job.status !== "succeeded") return;
+    try {
+      const { data } = await api.result(this.job.id);
+      data.forEach(({ b64_json }, index) => this.final(index, b64_json));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  final(index, base64) {
+    const format = formatOf(base64);
+    const slot = this.slots[index];
+    slot.classList.remove("preview");
+    slot.classList.add("final");
+    const url = this.put(slot, base64, format, this.words.textContent);
+    const link = make("a", "button", "Download");
+    link.href = url;
+    link.download = `darkroom-${this.job.seeds[index]}.${format}`;
+    link.setAttribute("aria-label", `Download picture ${index + 1} of ${this.slots.length}`);
+    slot.append(link);
+  }
+
+  put(slot, base64, format, alt) {
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const url = URL.createObjectURL(new Blob([bytes], { type: `image/${format}` }));
+    this.urls.push(url);
+    const image = make("img");
+    image.src = url;
+    image.alt = alt.slice(0, 200);
+    slot.classList.remove("empty");
+    slot.replaceChildren(image);
+    return url;
+  }
+
+  // --- how it looks
+
+  show() {
+    const { status, seeds, model } = this.job;
+    this.state.textContent = stateOf(this.job, this.step);
+    this.state.classList.toggle("failed", status === "failed");
+    this.bar.hidden = status !== "running" && status !== "queued";
+    if (status === "queued") this.bar.removeAttribute("value");
+    else this.bar.value = this.job.progress;
+    this.pictures.hidden = status === "failed" || status === "cancelled";
+    this.facts.textContent = `${model} · seed ${seeds.join(", ")}`;
+    this.element.dataset.status = status;
+    if (this.shownFor !== status) this.offerActions();
+    this.shownFor = status;
+  }
+
+  offerActions() {
+    const buttons = [];
+    if (!TERMINAL.has(this.job.status)) buttons.push(this.button("Cancel", (button) => this.cancel(button)));
+    if (this.request) {
+      const same = { ...this.request, seed: this.job.seeds[0] };
+      if (TERMINAL.has(this.job.status)) buttons.push(this.button("Again", () => this.hooks.again(same)));
+      buttons.push(this.button("Copy as curl", (button) => copy(button, curl(same))));
+      buttons.push(this.button("Copy as Python", (button) => copy(button, python(same))));
+    }
+    const focused = this.actions.contains(document.activeElement);
+    this.actions.replaceChildren(...buttons);
+    if (focused) this.actions.querySelector("button")?.focus();
+  }
+
+  button(label, action) {
+    const button = make("button", "quiet", label);
+    button.type = "button";
+    button.addEventListener("click", () => action(button));
+    return button;
+  }
+
+  async cancel(button) {
+    button.disabled = true;
+    try {
+      this.update(await api.cancel(this.job.id));
+    } catch (error) {
+      button.disabled = false;
+      this.fail(error);
+    }
+  }
+
+  fail(error) {
+    this.state.textContent = error.message;
+    this.state.classList.add("failed");
+  }
+
+  close() {
+    this.gone.abort();
+    this.urls.forEach((url) => URL.revokeObjectURL(url));
+    this.element.remove();
+  }
+}
+
+function make(name, className = "", words = "") {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (words) element.textContent = words;
+  return element;
+}
+
+// The file says what it is; the job object does not.
+function formatOf(base64) {
+  if (base64.startsWith("iVBOR")) return "png";
+  return base64.startsWith("UklGR") ? "webp" : "jpeg";
+}
+
+async function copy(button, words) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(words);
+    button.textContent = "Copied";
+  } catch {
+    // Only pages of this machine or over https may write to the clipboard.
+    window.prompt("Copy this:", words);
+  }
+  setTimeout(() => { button.textContent = label; }, 1500);
+}

@@ -1,0 +1,90 @@
+// The operator's view: queues, workers, how full their batches are, and what went wrong lately. Live.
+
+import * as api from "./api.js";
+import { seconds } from "./words.js";
+
+const PERIOD_MS = 2000;
+const NOTHING = "–";
+
+export class OperatorView {
+  constructor(root) {
+    this.root = root;
+    this.timer = null;
+  }
+
+  open() {
+    if (this.timer === null) this.tick();
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.timer = null;
+  }
+
+  async tick() {
+    this.timer = setTimeout(() => this.tick(), PERIOD_MS);
+    try {
+      this.show(await api.operator());
+      this.say("operator-problem", "");
+    } catch (error) {
+      this.say("operator-problem", error.message);
+    }
+  }
+
+  show({ at, models, workers, errors }) {
+    this.say("operator-at", `As of ${clock(at)}, renewed every ${PERIOD_MS / 1000} seconds`);
+    table("queues", ["Model", "# Queued", "# Running", "Oldest waits", "# Workers"], models.map((each) => [
+      each.model, each.queued, each.running, each.queued ? seconds(Math.round(each.oldest_s)) : NOTHING, each.workers,
+    ]));
+    table("workers", ["Worker", "Device", "Models", "Batch", "# Jobs", "Last heartbeat"], workers.map((each) => [
+      each.name, each.device, each.models.join(", "), occupancy(each), each.jobs, `${each.seen_s.toFixed(1)} s ago`,
+    ]));
+    table("errors", ["When", "Code", "Model", "# Attempts", "Worker", "Job"], errors.map((each) => [
+      clock(each.at), each.code, each.model, each.attempts, each.worker || NOTHING, each.job_id,
+    ]));
+  }
+
+  say(id, words) { document.getElementById(id).textContent = words; }
+}
+
+function occupancy({ rows, capacity }) {
+  const box = document.createElement("span");
+  const meter = document.createElement("meter");
+  Object.assign(meter, { min: 0, max: Math.max(1, capacity), value: rows });
+  meter.setAttribute("aria-label", `${rows} of ${capacity} rows`);
+  box.append(meter, ` ${rows} of ${capacity}`);
+  return box;
+}
+
+// A heading that begins with # is over numbers.
+function table(id, headings, rows) {
+  const head = document.createElement("tr");
+  for (const heading of headings) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = heading.replace("# ", "");
+    cell.classList.toggle("number", heading.startsWith("# "));
+    head.append(cell);
+  }
+  const body = rows.map((row) => {
+    const line = document.createElement("tr");
+    row.forEach((value, column) => {
+      const cell = line.insertCell();
+      cell.append(value instanceof Node ? value : String(value));
+      cell.classList.toggle("number", headings[column].startsWith("# "));
+    });
+    return line;
+  });
+  if (body.length === 0) {
+    const cell = document.createElement("tr").insertCell();
+    cell.colSpan = headings.length;
+    cell.textContent = "None";
+    body.push(cell.parentElement);
+  }
+  const [thead, tbody] = [document.createElement("thead"), document.createElement("tbody")];
+  thead.append(head);
+  tbody.append(...body);
+  document.getElementById(id).replaceChildren(thead, tbody);
+}
+
+const clock = (unixSeconds) => new Date(unixSeconds * 1000).toLocaleTimeString();

@@ -1,0 +1,63 @@
+// What each error of the API means to the person in front of the page, and what to do about it.
+
+const WORDS = {
+  unreachable: "The service cannot be reached. Is it still running?",
+  invalid_api_key: "This service asks for an API key. Enter a valid one under “API key”.",
+  permission_denied: "This API key may not do that.",
+  insufficient_scope: "This API key may not do that.",
+  moderation_blocked: "The prompt was blocked by moderation. Say it another way.",
+  model_not_found: "There is no such model here. Choose one from the list.",
+  unsupported_value: "The chosen model cannot do that.",
+  unsupported_parameter: "That option is not supported here.",
+  rate_limit_exceeded: "You are asking faster than your key allows.",
+  too_many_jobs: "You have too many unfinished pictures. Wait for some of them, or cancel some.",
+  queue_full: "The service is full at the moment.",
+  no_worker: "No worker that can draw this is running.",
+  store_unavailable: "The service cannot reach its job store at the moment.",
+  service_stopping: "The service is restarting.",
+  generation_failed: "The picture could not be drawn.",
+  worker_lost: "Every worker that tried to draw this was lost. Something about it may be too much for them.",
+  deadline_exceeded: "It was not ready in time.",
+  job_cancelled: "Cancelled.",
+  job_not_found: "This picture is not known here any more.",
+  result_expired: "The picture has expired and can no longer be fetched. “Again” draws the same one.",
+  timeout: "It takes longer than a call may last.",
+  body_too_large: "The prompt is too long for one request.",
+  idempotency_key_reused: "This request was already sent with other options.",
+  internal_error: "Something went wrong inside the service.",
+};
+
+// These explain themselves better than any sentence written here could.
+const OWN_WORDS = new Set(["unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value"]);
+
+export function wordsFor({ status, code, message, retryAfter }) {
+  const words = status === 422 || OWN_WORDS.has(code) ? message || WORDS[code] : WORDS[code] || message;
+  const again = retryAfter ? ` Try again in ${seconds(Number(retryAfter))}.` : "";
+  return (words || `The service answered ${status}.`) + again;
+}
+
+export function seconds(count) {
+  if (count < 60) return count === 1 ? "1 second" : `${count} seconds`;
+  const minutes = Math.round(count / 60);
+  return minutes === 1 ? "1 minute" : `${minutes} minutes`;
+}
+
+export function stateOf(job, step) {
+  const eta = job.eta_seconds === null || job.eta_seconds === undefined ? "" : `, about ${seconds(job.eta_seconds)}`;
+  switch (job.status) {
+    case "queued": {
+      const ahead = job.queue_position ?? 0;
+      return ahead === 0 ? `Next in line${eta}` : `Waiting: ${ahead} ahead of it${eta}`;
+    }
+    case "running": {
+      const steps = step?.steps ? `step ${step.step} of ${step.steps}` : `${job.progress} %`;
+      return `Drawing: ${steps}${job.attempt > 1 ? `, attempt ${job.attempt}` : ""}`;
+    }
+    case "succeeded":
+      return job.started_at ? `Done in ${seconds(Math.max(1, job.finished_at - job.started_at))}` : "Done";
+    case "cancelled":
+      return WORDS.job_cancelled;
+    default:
+      return wordsFor({ status: 500, ...(job.error ?? {}) });
+  }
+}
