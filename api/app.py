@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from api import errors
 from api.middleware import JsonBodies, RequestContext
 from api.resources import build
-from api.routes import generations, health, jobs, models, playground
+from api.routes import generations, health, jobs, models, operator, playground
 from api.routes.generations import GENERATIONS_PATH
 from shared.errors import DarkroomError
 from shared.logs import configure
@@ -33,9 +34,11 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await resources.close()
 
-    app = FastAPI(title="Darkroom", version="0.1.0", lifespan=lifespan, redoc_url=None)
+    # The page at /docs with files of its own; FastAPI's would fetch them from elsewhere.
+    app = FastAPIOffline(redoc_url=None, title="Darkroom", version="0.1.0", lifespan=lifespan)
     for router in (generations.make_router(settings.api.max_n), jobs.router, models.router, health.router):
         app.include_router(router)
+    app.include_router(operator.router)
     app.include_router(playground.router)
     app.mount("/playground", playground.Files(directory=playground.FOLDER), name="playground")
     app.add_exception_handler(DarkroomError, errors.on_darkroom_error)

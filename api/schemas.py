@@ -149,3 +149,45 @@ class Readiness(BaseModel):
     redis: bool
     model: str
     worker: bool
+
+
+class QueueView(BaseModel):
+    """A model's queue."""
+
+    model: str
+    queued: int
+    running: int
+    oldest_s: float = Field(description="How long its oldest job has waited; 0 where none waits.")
+    workers: int
+
+
+class WorkerView(BaseModel):
+    """A live worker."""
+
+    name: str
+    device: str
+    models: list[str]
+    jobs: int
+    rows: int = Field(description="Images in its last forward pass; 0 where it draws nothing.")
+    capacity: int = Field(description="Images that it draws together.")
+    seen_s: float = Field(description="Seconds since its last heartbeat.")
+
+
+class FailureView(BaseModel):
+    """A job that failed lately."""
+
+    job_id: str
+    at: int = Field(description="Unix seconds.")
+    code: str
+    model: str
+    worker: str
+    attempts: int
+
+
+class OperatorView(BaseModel):
+    """What the whole service does now."""
+
+    at: int = Field(description="Unix seconds.")
+    models: list[QueueView]
+    workers: list[WorkerView]
+    errors: list[FailureView]

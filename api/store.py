@@ -292,6 +292,20 @@ class ApiStore:
 
         return await self._reach(fetch)
 
+    async def pipelined(self, fill: Callable[[Any], object]) -> list[Any]:
+        """Return the replies to the commands that ``fill`` puts into a pipeline. One round trip.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+
+        async def fetch() -> list[Any]:
+            pipe = self._client.pipeline(transaction=False)
+            fill(pipe)
+            return list(await pipe.execute())
+
+        return await self._reach(fetch)
+
     async def _read_many(self, job_ids: list[str]) -> list[JobRecord]:
         async def fetch() -> list[Any]:
             pipe = self._client.pipeline(transaction=False)

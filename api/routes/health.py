@@ -16,6 +16,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": Readiness, "description": "It cannot serve now."}
 }
 
+
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Response:
     """The process is alive."""

@@ -85,6 +85,15 @@ class Keys:
         """The queued jobs of a model."""
         return self.key("queue", model)
 
+    def worker(self, name: str) -> str:
+        """What a worker says of itself."""
+        return self.key("worker", name)
+
+    @property
+    def leases(self) -> str:
+        """The running jobs by the end of their lease."""
+        return self.key("leases")
+
     @property
     def models(self) -> str:
         """The models that a worker has ever served."""

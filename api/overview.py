@@ -1,0 +1,162 @@
+"""What the whole service does now, read from Redis in two round trips: the operator's view.
+
+Nothing in it says what anybody asked for.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from api.store import ApiStore
+
+ERRORS: Final = 20
+# How far back in the stream of ended jobs failures are looked for.
+_LOOKED_AT: Final = 2000
+# More running jobs than this are counted, and not told by model and worker.
+_MOST_RUNNING: Final = 5000
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """A model's queue. ``oldest_s`` is how long its oldest job has waited, 0 where none waits."""
+
+    model: str
+    queued: int
+    running: int
+    oldest_s: float
+    workers: int
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A live worker: what it says of itself, and the jobs it holds."""
+
+    name: str
+    device: str
+    models: tuple[str, ...]
+    jobs: int
+    rows: int
+    capacity: int
+    seen_s: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed lately; ``at`` in unix seconds."""
+
+    job_id: str
+    at: int
+    code: str
+    model: str
+    worker: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All of it at one instant of Redis's clock, in unix seconds."""
+
+    at: int
+    models: tuple[QueueState, ...]
+    workers: tuple[WorkerState, ...]
+    errors: tuple[Failure, ...]
+
+
+async def overview(store: ApiStore, live_s: float) -> Overview:
+    """Look at everything.
+
+    Args:
+        store: the job store.
+        live_s: a worker whose last heartbeat is older is not live.
+
+    Raises:
+        StoreUnavailable: Redis is away.
+    """
+    keys = store.keys
+    (seconds, micros), models, leased, ended = await store.pipelined(
+        lambda pipe: (
+            pipe.time(),
+            pipe.smembers(keys.models),
+            pipe.zrange(keys.leases, 0, _MOST_RUNNING - 1),
+            pipe.xrevrange(keys.done, count=_LOOKED_AT),
+        )
+    )
+    now_ms = seconds * 1000 + micros // 1000
+    names = sorted(name.decode() for name in models)
+    failed = [fields[b"id"].decode() for _, fields in ended if fields.get(b"status") == b"failed"][:ERRORS]
+
+    def ask(pipe: Any) -> None:  # noqa: ANN401 - see ApiStore
+        for name in names:
+            pipe.zcard(keys.queue(name))
+            pipe.zrange(keys.queue(name), 0, 0, withscores=True)
+            pipe.zrangebyscore(keys.serving(name), now_ms - live_s * 1000, "+inf", withscores=True)
+        for job_id in leased:
+            pipe.hmget(keys.job(job_id.decode()), ["model", "worker"])
+        for job_id in failed:
+            pipe.hmget(keys.job(job_id), ["finished_at", "error", "model", "worker", "attempt"])
+
+    replies = await store.pipelined(ask)
+    queues, rest = replies[: 3 * len(names)], replies[3 * len(names) :]
+    running = [(model or b"", worker or b"") for model, worker in rest[: len(leased)]]
+    seen: dict[str, float] = {}
+    for _, _, serving in zip(*[iter(queues)] * 3, strict=True):
+        seen |= {name.decode(): (now_ms - at) / 1000 for name, at in serving}
+    return Overview(
+        at=seconds,
+        models=_queues(names, queues, running, now_ms),
+        workers=await _workers(store, seen, Counter(worker.decode() for _, worker in running)),
+        errors=_failures(failed, rest[len(leased) :]),
+    )
+
+
+def _queues(
+    names: Sequence[str], replies: Sequence[Any], running: Sequence[tuple[bytes, bytes]], now_ms: int
+) -> tuple[QueueState, ...]:
+    counts = Counter(model.decode() for model, _ in running)
+    return tuple(
+        QueueState(
+            model=name,
+            queued=queued,
+            running=counts[name],
+            oldest_s=max(0.0, (now_ms - oldest[0][1]) / 1000) if oldest else 0.0,
+            workers=len(serving),
+        )
+        for name, queued, oldest, serving in zip(names, *[iter(replies)] * 3, strict=True)
+    )
+
+
+async def _workers(store: ApiStore, seen: dict[str, float], jobs: Counter[str]) -> tuple[WorkerState, ...]:
+    names = sorted(seen)
+    said = await store.pipelined(lambda pipe: [pipe.hget(store.keys.worker(name), "about") for name in names])
+    states = []
+    for name, words in zip(names, said, strict=True):
+        about = json.loads(words) if words else {}
+        states.append(
+            WorkerState(
+                name=name,
+                device=str(about.get("device", "")),
+                models=tuple(about.get("models", ())),
+                jobs=jobs[name],
+                rows=int(about.get("rows", 0)),
+                capacity=int(about.get("slots", 1)),
+                seen_s=max(0.0, seen[name]),
+            )
+        )
+    return tuple(states)
+
+
+def _failures(job_ids: Sequence[str], records: Sequence[Any]) -> tuple[Failure, ...]:
+    return tuple(
+        Failure(
+            job_id=job_id,
+            at=int(finished_at or 0) // 1000,
+            code=str(json.loads(error).get("code", "")) if error else "",
+            model=model.decode(),
+            worker=(worker or b"").decode(),
+            attempts=int(attempt or 0),
+        )
+        for job_id, (finished_at, error, model, worker, attempt) in zip(job_ids, records, strict=True)
+        if model is not None
+    )

@@ -1,0 +1,24 @@
+"""``GET /v1/operator``: what the whole service does now, for those who run it."""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.errors import json_response
+from api.overview import overview
+from api.resources import ResourcesDep
+from api.schemas import ErrorBody, OperatorView
+
+router = APIRouter(tags=["operator"])
+
+
+@router.get(
+    "/v1/operator",
+    response_model=OperatorView,
+    responses={503: {"model": ErrorBody, "description": "The job store cannot be reached."}},
+)
+async def operator(resources: ResourcesDep) -> Response:
+    """Queues, workers, how full their batches are, and recent failures; nothing of what was asked for."""
+    seen = await overview(resources.store, resources.settings.jobs.lease_s)
+    return json_response(asdict(seen), 200)

@@ -1,0 +1,375 @@
+"""The playground in a real browser, against the real service."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from PIL import Image
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
+
+from tests.e2e.browser import accessibility_problems, chromium
+from tests.service import RunningService
+
+PROMPT: Final = "a red apple"
+SHOTS: Final = Path(os.environ.get("DARKROOM_SCREENSHOTS", ".darkroom/screenshots"))
+# A picture of the shipped model takes seconds on a CPU, and several wait for each other.
+PATIENCE_MS: Final = 60_000
+PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = chromium(playwright)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One browser profile, which notes what a page must not do."""
+
+    def __init__(self, browser: Browser, url: str, **look: Any) -> None:
+        self.url = url
+        self.context: BrowserContext = browser.new_context(base_url=url, **look)
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+        self.complaints: list[str] = []
+        self.strangers: list[str] = []
+        self.context.on("console", self._listen)
+        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.context.on("request", self._note)
+        self.page = self.context.new_page()
+
+    def open(self, view: str = "") -> Page:
+        self.page.goto(f"/{view}")
+        return self.page
+
+    def shoot(self, name: str) -> None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        # The browser itself writes a line for each answer of 400 and above; the page shows those in words.
+        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def _note(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "blob:", "data:")):
+            self.strangers.append(request.url)
+
+
+@pytest.fixture
+def visit(browser: Browser, glyph_service: RunningService) -> Iterator[Callable[..., Visitor]]:
+    """Open the playground as a new visitor. In the end no page may have complained or gone elsewhere."""
+    visitors: list[Visitor] = []
+
+    def come(**look: Any) -> Visitor:
+        visitors.append(Visitor(browser, glyph_service.url, **look))
+        return visitors[-1]
+
+    yield come
+    for visitor in visitors:
+        visitor.context.close()
+        assert visitor.complaints == []
+        assert visitor.strangers == []
+
+
+def ask(page: Page, prompt: str = PROMPT, **options: str) -> None:
+    """Fill the composer and draw."""
+    page.get_by_label("What should be drawn?").fill(prompt)
+    if options:
+        page.locator("#more").evaluate("element => element.open = true")
+    for name, value in options.items():
+        field = page.locator(f"#{name}")
+        if field.evaluate("element => element.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    page.get_by_role("button", name="Draw").click()
+
+
+def newest(page: Page) -> Any:
+    return page.locator(".job").first
+
+
+def finished(page: Page, pictures: int = 1) -> Any:
+    """Wait until the newest job has its pictures; return its card."""
+    card = newest(page)
+    expect(card.locator(".picture.final img")).to_have_count(pictures, timeout=PATIENCE_MS)
+    return card
+
+
+def download(card: Any) -> bytes:
+    with card.page.expect_download() as caught:
+        card.get_by_role("link", name="Download").first.click()
+    return Path(caught.value.path()).read_bytes()
+
+
+def test_a_picture_with_previews_and_a_step_bar(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    page.evaluate(
+        """() => {
+          window.seen = { states: new Set(), previews: 0, bar: new Set() };
+          new MutationObserver(() => {
+            const card = document.querySelector(".job");
+            if (!card) return;
+            seen.states.add(card.querySelector(".state").textContent);
+            if (card.querySelector(".picture.preview img")) seen.previews += 1;
+            seen.bar.add(card.querySelector("progress").value);
+          }).observe(document.getElementById("jobs"), { subtree: true, childList: true, characterData: true,
+            attributes: true });
+        }"""
+    )
+
+    ask(page)
+    card = finished(page)
+
+    file = download(card)
+    assert Image.open(io.BytesIO(file)).size == (512, 512)
+    assert page.evaluate("seen.previews") > 0
+    assert page.evaluate("[...seen.states].some(words => /step \\d+ of 16/.test(words))")
+    assert len(page.evaluate("[...seen.bar]")) > 3
+    expect(card.locator(".state")).to_contain_text("Done in")
+    visitor.shoot("picture")
+
+
+def test_several_at_once_with_their_places_and_a_cancel(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+
+    for prompt in ("a blue car", "a green tree", "a yellow star"):
+        ask(page, prompt, quality="high")
+        expect(newest(page)).to_contain_text(prompt)
+    expect(newest(page).locator(".state")).to_contain_text("ahead of it")
+    visitor.shoot("queue")
+
+    cards = page.locator(".job")
+    newest(page).get_by_role("button", name="Cancel").click()
+    expect(newest(page).locator(".state")).to_have_text("Cancelled.")
+    expect(cards.nth(2).locator(".state")).to_contain_text("Drawing")
+    cards.nth(2).get_by_role("button", name="Cancel").click()
+    expect(cards.nth(2).locator(".state")).to_have_text("Cancelled.")
+    cards.nth(1).get_by_role("button", name="Cancel").click()
+    expect(cards.nth(1).locator(".state")).to_have_text("Cancelled.")
+    assert page.locator(".picture img").count() == 0 or not page.locator(".picture.final").count()
+
+
+def test_the_gallery_survives_a_reload_and_the_same_seed_draws_the_same(
+    visit: Callable[..., Visitor], glyph_service: RunningService
+) -> None:
+    visitor = visit()
+    page = visitor.open()
+    ask(page, quality="low", seed="7")
+    file = download(finished(page))
+
+    page.reload()
+    card = finished(page)
+
+    expect(card).to_contain_text(PROMPT)
+    assert download(card) == file
+    card.get_by_role("button", name="Again").click()
+    expect(page.locator(f'.job:has-text("{PROMPT}")').first.locator(".facts")).to_contain_text("seed 7")
+    expect(page.get_by_label("Seed")).to_have_value("7")
+    assert download(finished(page)) == file
+    assert copied_program_draws(finished(page), glyph_service.url) == file
+
+
+def copied_program_draws(card: Any, url: str) -> bytes:
+    """Run what "Copy as Python" gives, as its user would, and return its picture."""
+    card.get_by_role("button", name="Copy as Python").click()
+    expect(card.get_by_role("button", name="Copied")).to_be_visible()
+    program = card.page.evaluate("navigator.clipboard.readText()")
+    assert url in program
+    folder = SHOTS.parent / "copied"
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, timeout=60)
+    return (folder / "picture-0.png").read_bytes()
+
+
+def test_copy_as_curl_runs_in_a_shell(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    page = visit().open()
+    ask(page, 'it\'s a "red" apple', quality="low")
+    card = finished(page)
+
+    card.get_by_role("button", name="Copy as curl").click()
+    expect(card.get_by_role("button", name="Copied")).to_be_visible()
+    command = page.evaluate("navigator.clipboard.readText()")
+
+    answer = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert '"b64_json"' in answer.stdout
+
+
+def test_a_checkerboard_behind_transparency_and_two_pictures(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+
+    ask(page, background="transparent", n="2", quality="low", output_format="webp")
+    card = finished(page, 2)
+
+    picture = Image.open(io.BytesIO(download(card)))
+    assert (picture.format, picture.mode) == ("WEBP", "RGBA")
+    background = card.locator(".picture").first.evaluate(
+        "element => getComputedStyle(element).backgroundImage"
+    )
+    assert "conic-gradient" in background
+    visitor.shoot("transparent")
+
+
+def test_what_is_wrong_is_said_at_its_field(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+
+    ask(page, size="70x70")
+
+    expect(page.locator("#size-problem")).to_contain_text("multiples of 8")
+    expect(page.get_by_label("Size")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Size")).to_be_focused()
+    ask(page, size="auto", background="transparent", output_format="jpeg")
+    expect(page.locator("#background-problem")).to_contain_text("jpeg")
+    expect(page.locator("#size-problem")).to_be_empty()
+    page.get_by_label("What should be drawn?").fill("")
+    page.get_by_role("button", name="Draw").click()
+    expect(page.locator("#prompt-problem")).not_to_be_empty()
+    visitor.shoot("problem")
+
+
+ERRORS: Final = {
+    (400, "moderation_blocked"): "blocked",
+    (403, "permission_denied"): "may not",
+    (429, "too_many_jobs"): "too many unfinished",
+    (429, "rate_limit_exceeded"): "Try again in 7 seconds",
+    (503, "queue_full"): "full",
+    (503, "no_worker"): "No worker",
+    (503, "store_unavailable"): "job store",
+    (500, "internal_error"): "inside the service",
+}
+
+
+def test_every_refusal_has_clear_words(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    for (status, code), words in ERRORS.items():
+
+        def refuse(route: Route, status: int = status, code: str = code) -> None:
+            error = {"message": "internal words", "type": "t", "param": None, "code": code}
+            route.fulfill(status=status, json={"error": error}, headers={"retry-after": "7"})
+
+        page.route("**/v1/images/generations", refuse)
+        ask(page)
+        expect(page.locator("#form-problem")).to_contain_text(words)
+        page.unroute("**/v1/images/generations")
+
+
+def test_a_missing_key_is_asked_for(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    keys: list[str | None] = []
+
+    def refuse(route: Route) -> None:
+        keys.append(route.request.headers.get("authorization"))
+        if keys[-1] == "Bearer dk-right":
+            route.continue_()
+        else:
+            error = {"message": "m", "type": "t", "param": None, "code": "invalid_api_key"}
+            route.fulfill(status=401, json={"error": error})
+
+    page.route("**/v1/**", refuse)
+    ask(page)
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+    page.get_by_label("Key", exact=True).fill("dk-right")
+    page.get_by_role("button", name="Use it").click()
+
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Draw").click()
+    expect(newest(page)).to_contain_text(PROMPT)
+    newest(page).get_by_role("button", name="Cancel").click()
+
+
+def test_a_cut_stream_goes_on(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    cuts: list[str] = []
+
+    def cut(route: Route) -> None:
+        if len(cuts) < 2:
+            cuts.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/events", cut)
+
+    ask(page, quality="low")
+
+    finished(page)
+    assert len(cuts) == 2
+
+
+def test_by_keyboard_alone(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the prompt")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.type("a small house")
+    page.keyboard.press("Control+Enter")
+    expect(newest(page)).to_contain_text("a small house")
+
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Cancel":
+            break
+    page.keyboard.press("Enter")
+
+    expect(newest(page).locator(".state")).to_have_text("Cancelled.")
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("light", {"color_scheme": "light"}),
+        ("dark", {"color_scheme": "dark"}),
+        ("phone", {**PHONE, "color_scheme": "light"}),
+        ("phone-dark", {**PHONE, "color_scheme": "dark"}),
+    ],
+)
+def test_everybody_can_use_it(visit: Callable[..., Visitor], name: str, look: dict[str, Any]) -> None:
+    visitor = visit(reduced_motion="reduce", **look)
+    page = visitor.open()
+    expect(page.locator(".job").first).to_be_visible()
+    page.locator("#more").evaluate("element => element.open = true")
+
+    assert accessibility_problems(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    visitor.shoot(name)
+
+
+def test_the_operators_view(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("#operator")
+
+    expect(page.locator("#queues")).to_contain_text("glyph")
+    expect(page.locator("#workers meter")).to_have_count(1)
+    expect(page.locator("#workers")).to_contain_text("s ago")
+    assert accessibility_problems(page) == []
+    visitor.shoot("operator")
+
+
+def test_the_api_reference_loads_nothing_from_elsewhere(visit: Callable[..., Visitor]) -> None:
+    page = visit().open("docs")
+
+    expect(page.locator("text=/v1/images/generations").first).to_be_visible()
