@@ -60,10 +60,12 @@ class Runtime:
         outbox = Outbox()
         self._ledger = Ledger(outbox)
         self.runner = Runner(self.name, store, self.engine, specs, self._ledger, settings.worker)
-        about = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
+        said = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
         self._doorbell = Doorbell(settings.redis)
         watchdog = Watchdog(self.engine, self._ledger, settings.worker)
-        heartbeat = Heartbeat(self.name, store, self._ledger, watchdog, about)
+        heartbeat = Heartbeat(
+            self.name, store, self._ledger, watchdog, lambda: {**said, "rows": self.engine.rows}
+        )
         self._tickers = tickers(
             settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog, lambda: outbox.send(store)
         )

@@ -99,11 +99,16 @@ class Watchdog:
 class Heartbeat:
     """Renews the worker's leases while its engine ticks, and passes on what it lost.
 
-    ``about`` is what the worker says of itself; its ``models`` are those it serves.
+    ``about`` returns what the worker says of itself; its ``models`` are those it serves.
     """
 
     def __init__(
-        self, name: str, store: WorkerStore, ledger: Ledger, watchdog: Watchdog, about: Mapping[str, Any]
+        self,
+        name: str,
+        store: WorkerStore,
+        ledger: Ledger,
+        watchdog: Watchdog,
+        about: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._name = name
         self._store = store
@@ -120,7 +125,8 @@ class Heartbeat:
         held = [(each.attempt.job_id, each.attempt.token) for each in self._ledger.all()]
         if self._watchdog.doubtful:
             held = []
-        lost = self._store.renew(self._name, self._about["models"], held, self._about)
+        about = self._about()
+        lost = self._store.renew(self._name, about["models"], held, about)
         for each in self._ledger.lose(lost):
             log.warning("lease.lost", job_id=each.attempt.job_id, reason=each.stop_reason)
 

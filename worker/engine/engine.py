@@ -80,6 +80,11 @@ class Engine:
         return self._life.last_tick_at
 
     @property
+    def rows(self) -> int:
+        """How many images share its forward passes at the moment; 0 while there is nothing to draw."""
+        return self._life.rows
+
+    @property
     def loading(self) -> bool:
         """Whether it reads weights now: that may take minutes and shows no sign of life."""
         return self._life.loading

@@ -26,6 +26,7 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         GenerationFailed: the model cannot do what is asked.
     """
     request, stages, started_at = work.request, whole.Stages(), perf_counter()
+    life.rows = 1
 
     def tick() -> None:
         life.tick()

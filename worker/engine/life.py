@@ -13,6 +13,8 @@ class Life:
         self.last_tick_at = time.monotonic()
         self.loading = False
         """Whether it reads weights now: that may take minutes and shows no sign of life."""
+        self.rows = 0
+        """How many rows its last forward pass took; 0 while there is nothing to draw."""
         self.closing = threading.Event()
 
     def tick(self) -> None:

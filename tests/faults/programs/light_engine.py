@@ -80,6 +80,7 @@ class LightEngine:
         self.capacity = int(os.environ.get("FAULTS_CAPACITY", "1"))
         self.device_name = "light"
         self.loading = False
+        self.rows = 0
         self.last_tick_at = time.monotonic()
         self._models = tuple(specs)
         self._events = Events(Path(os.environ["FAULTS_EVENTS"]))
@@ -105,6 +106,7 @@ class LightEngine:
         while not self._closing.is_set():
             self.last_tick_at = time.monotonic()
             rows += self._new_rows(self.capacity - len(rows), patient=not rows)
+            self.rows = len(rows)
             if rows:
                 self._closing.wait(max(row.step_s for row in rows))
                 rows = [row for row in rows if self._goes_on(row)]

@@ -120,7 +120,7 @@ def engine() -> Any:
 @pytest.fixture
 def heartbeat(store: WorkerStore, ledger: Ledger, engine: Any) -> Heartbeat:
     watchdog = Watchdog(engine, ledger, WorkerSettings())
-    return Heartbeat("w", store, ledger, watchdog, {"device": "cpu", "models": ["m"]})
+    return Heartbeat("w", store, ledger, watchdog, lambda: {"device": "cpu", "models": ["m"]})
 
 
 def taken(store: WorkerStore) -> Attempt:

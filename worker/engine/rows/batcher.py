@@ -151,6 +151,7 @@ class Batcher:
 
     def _tick(self) -> None:
         batch = self._buckets.next(self._caps.of)
+        self._life.rows = len(batch[1]) if batch is not None else 0
         if batch is None:
             return
         started_at = perf_counter()
