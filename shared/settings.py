@@ -137,6 +137,12 @@ class WorkerSettings(Section):
     keep_result_s: float = Field(
         120.0, ge=0, description="how long a finished picture is kept while Redis is away"
     )
+    model_memory_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="device memory that models may fill; above, the one unused for longest leaves; "
+        "default: nine tenths",
+    )
     torch_threads: int | None = Field(
         None, ge=1, description="CPU threads of torch; default: torch's own choice"
     )

@@ -51,6 +51,7 @@ class Runtime:
             {name: (spec, catalogue.check_weights(spec)) for name, spec in specs.items()},
             settings.worker.device,
             torch_threads=settings.worker.torch_threads,
+            model_memory_bytes=settings.worker.model_memory_bytes,
         )
         self.engine.start()
         self.slots = settings.worker.slots or self.engine.capacity

@@ -1,6 +1,7 @@
 """The official client, sync and async, against the real service: every field, and the errors it makes."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -237,3 +238,14 @@ async def test_calls_at_once_each_get_their_own_picture(async_client: openai.Asy
 async def test_an_async_error_is_the_same(async_client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.UnprocessableEntityError, match="n: "):
         await async_client.images.generate(prompt="red apple", n=9)
+
+
+def test_each_file_says_which_model_drew_it_from_which_seed(client: openai.OpenAI) -> None:
+    first, second = draw(client, n=2, model="tiny", extra_body={"seed": 11}, prompt="whose is it")
+
+    texts = [opened(file).info for file in (first, second)]
+
+    assert [text["Seed"] for text in texts] == ["11", "12"]
+    assert {text["Model"] for text in texts} == {"tiny"}
+    assert {text["Prompt-SHA256"] for text in texts} == {hashlib.sha256(b"whose is it").hexdigest()}
+    assert not any(b"whose is it" in file for file in (first, second))

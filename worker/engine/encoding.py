@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from time import perf_counter
 
 from shared.catalogue import Sizes
 from worker.engine.codecs import encode
 from worker.engine.failures import translate
 from worker.engine.pixels import Pixels, to_picture
+from worker.engine.provenance import Provenance
 from worker.engine.request import ImageRequest, ImageResult
 
 THREADS = 2
@@ -22,6 +25,14 @@ class Encoding:
     sizes: Sizes
     images: list[Future[tuple[bytes, float]]] = field(default_factory=list)
 
+    def provenance(self, image: int) -> Provenance:
+        """Return what is written into the file of an image, counted from 0."""
+        return Provenance(self.request.model, self.request.seeds[image], self._prompt_sha256)
+
+    @cached_property
+    def _prompt_sha256(self) -> str:
+        return sha256(self.request.prompt.encode()).hexdigest()
+
 
 class EncoderPool:
     """A few threads that resample and encode, first come, first served."""
@@ -31,7 +42,7 @@ class EncoderPool:
 
     def add(self, encoding: Encoding, pixels: Pixels) -> None:
         """Start to encode one more image of a request."""
-        encoding.images.append(self._threads.submit(_encode, pixels, encoding))
+        encoding.images.append(self._threads.submit(_encode, pixels, encoding, len(encoding.images)))
 
     def finish(
         self, encoding: Encoding, future: Future[ImageResult], prompt_tokens: int, timings_s: dict[str, float]
@@ -44,30 +55,36 @@ class EncoderPool:
         self,
         encoding: Encoding,
         pixels: Pixels,
+        image: int,
         tell: Callable[[bytes], object],
         is_wanted: Callable[[], bool],
     ) -> Future[None]:
         """Encode a preview and tell it, unless it is wanted no more when its turn comes."""
-        return self._threads.submit(_preview, encoding, pixels, tell, is_wanted)
+        return self._threads.submit(_preview, encoding, pixels, image, tell, is_wanted)
 
     def close(self) -> None:
         """Wait for what was begun, and stop."""
         self._threads.shutdown()
 
 
-def _encode(pixels: Pixels, encoding: Encoding) -> tuple[bytes, float]:
+def _encode(pixels: Pixels, encoding: Encoding, image: int) -> tuple[bytes, float]:
     """Return the encoded file and the seconds it took."""
     request, started_at = encoding.request, perf_counter()
     picture = to_picture(pixels, request.width, request.height, encoding.sizes)
-    file = encode(picture, request.output_format, request.output_compression)
+    provenance = encoding.provenance(image)
+    file = encode(picture, request.output_format, request.output_compression, provenance)
     return file, perf_counter() - started_at
 
 
 def _preview(
-    encoding: Encoding, pixels: Pixels, tell: Callable[[bytes], object], is_wanted: Callable[[], bool]
+    encoding: Encoding,
+    pixels: Pixels,
+    image: int,
+    tell: Callable[[bytes], object],
+    is_wanted: Callable[[], bool],
 ) -> None:
     if is_wanted():
-        file, _ = _encode(pixels, encoding)
+        file, _ = _encode(pixels, encoding, image)
         if is_wanted():
             tell(file)
 

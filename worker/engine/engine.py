@@ -41,6 +41,7 @@ class Engine:
         torch_threads: int | None = None,
         batch_rows: int | None = None,
         caps_file: Path | None = None,
+        model_memory_bytes: int | None = None,
     ) -> None:
         """Prepare an engine; nothing is loaded before ``start``.
 
@@ -51,6 +52,7 @@ class Engine:
             torch_threads: CPU threads of torch; by default torch's own choice.
             batch_rows: how many rows share a forward pass; by default 1 on a CPU, and on a GPU what is
                 measured to be best for each model.
+            model_memory_bytes: what models on the device may fill; by default most of its memory.
             caps_file: where such measurements are kept; by default in the user's cache.
 
         Raises:
@@ -67,7 +69,7 @@ class Engine:
         self._specs = specs
         self._torch_threads = torch_threads
         self._life = Life()
-        self._residents = Residents(specs, device_)
+        self._residents = Residents(specs, device_, model_memory_bytes)
         self._caps = Caps(device_, fixed=batch_rows, file=caps_file or default_caps_file(device_))
         self._queue: Queue[Work | None] = Queue()
         self._ready: Future[None] = Future()

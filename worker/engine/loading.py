@@ -33,6 +33,16 @@ class LoadedModel:
         component = getattr(self.pipeline, self.spec.tokenizer)
         return getattr(component, "tokenizer", component)
 
+    def weights_bytes(self) -> int:
+        """Return what its weights take on the device."""
+        modules = (part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module))
+        tensors = {
+            tensor.data_ptr(): tensor.nbytes
+            for module in modules
+            for tensor in (*module.parameters(), *module.buffers())
+        }
+        return sum(tensors.values())
+
     def fresh_scheduler(self) -> Any:  # noqa: ANN401 - schedulers share no base class
         """Return a scheduler of its own for one image: schedulers remember the steps they took."""
         return copy.deepcopy(self.pipeline.scheduler)

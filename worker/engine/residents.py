@@ -20,9 +20,23 @@ ROOM = 0.9
 class Residents:
     """Loads models when they are needed and drops the one unused for longest when room is short."""
 
-    def __init__(self, specs: Mapping[str, tuple[ModelSpec, Path]], device: torch.device) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, tuple[ModelSpec, Path]],
+        device: torch.device,
+        room_bytes: int | None = None,
+    ) -> None:
+        """Begin with none on the device.
+
+        Args:
+            specs: the models by name, each with the folder of its weights.
+            device: where they go.
+            room_bytes: what models may fill; by default most of the device's memory.
+        """
         self.device = device
+        self._room_bytes = room_bytes if room_bytes is not None else int(ROOM * memory_bytes(device))
         self._specs = specs
+        self._weights_bytes: dict[str, int] = {}
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._families: dict[str, RowFamily | None] = {}
 
@@ -41,6 +55,7 @@ class Residents:
             self._make_room(spec.memory_bytes)
             model = load(spec, folder, self.device)
             self._loaded[name], self._families[name] = model, adapt(model)
+            self._weights_bytes[name] = model.weights_bytes()
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
@@ -53,11 +68,14 @@ class Residents:
         return tuple(self._loaded)
 
     def _make_room(self, wanted_bytes: int) -> None:
-        room_bytes = ROOM * memory_bytes(self.device)
-        while self._loaded and self._filled_bytes() + wanted_bytes > room_bytes:
+        """Drop models until one more fits with all that it needs for drawing.
+
+        The others need only the room of their weights, which was measured: one model draws at a time.
+        """
+        while self._loaded and self._filled_bytes() + wanted_bytes > self._room_bytes:
             name, _ = self._loaded.popitem(last=False)
             del self._families[name]
             release_memory(self.device)
 
     def _filled_bytes(self) -> int:
-        return sum(model.spec.memory_bytes for model in self._loaded.values())
+        return sum(self._weights_bytes[name] for name in self._loaded)

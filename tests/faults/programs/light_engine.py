@@ -75,8 +75,9 @@ class LightEngine:
         device: str = "auto",
         *,
         torch_threads: int | None = None,
+        model_memory_bytes: int | None = None,
     ) -> None:
-        del device, torch_threads
+        del device, torch_threads, model_memory_bytes
         self.capacity = int(os.environ.get("FAULTS_CAPACITY", "1"))
         self.device_name = "light"
         self.loading = False

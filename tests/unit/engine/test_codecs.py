@@ -1,12 +1,14 @@
 """Encoded files are what they say."""
 
 from io import BytesIO
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from worker.engine.codecs import encode
+from worker.engine.provenance import TRAINED, Provenance
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,35 @@ def test_alpha_survives(photo: Image.Image, output_format: str) -> None:
 
     assert image.mode == "RGBA"
     assert np.array_equal(np.asarray(image.getchannel("A")), np.asarray(picture.getchannel("A")))
+
+
+ABOUT = Provenance(model='the "glyph" & co', seed=4_294_967_295, prompt_sha256="ab" * 32)
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
+OURS = "{urn:darkroom:provenance}"
+
+
+@pytest.mark.parametrize("output_format", ["png", "webp", "jpeg"])
+def test_a_file_says_where_it_comes_from_and_its_pixels_are_the_same(
+    photo: Image.Image, output_format: str
+) -> None:
+    plain, told = encode(photo, output_format, 95), encode(photo, output_format, 95, ABOUT)
+
+    image = reopened(told)
+    xmp = image.info["xmp"] if output_format != "png" else image.info["XML:com.adobe.xmp"].encode()
+    (about,) = ET.fromstring(xmp).iter(f"{RDF}Description")  # noqa: S314 - our own
+    assert about.get(f"{IPTC}DigitalSourceType") == TRAINED
+    assert about.get(f"{OURS}Model") == ABOUT.model
+    assert about.get(f"{OURS}Seed") == str(ABOUT.seed)
+    assert about.get(f"{OURS}PromptSHA256") == ABOUT.prompt_sha256
+    assert np.array_equal(np.asarray(image), np.asarray(reopened(plain)))
+    assert 0 < len(told) - len(plain) < 2000
+    assert told == encode(photo, output_format, 95, ABOUT)
+
+
+def test_a_png_says_it_in_plain_text_too(photo: Image.Image) -> None:
+    texts = reopened(encode(photo, "png", 95, ABOUT)).info
+
+    assert texts["Software"] == "Darkroom"
+    assert (texts["Model"], texts["Seed"]) == (ABOUT.model, str(ABOUT.seed))
+    assert texts["Prompt-SHA256"] == ABOUT.prompt_sha256

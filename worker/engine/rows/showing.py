@@ -34,6 +34,7 @@ def _decode(member: Member, shot: Shot, encoders: EncoderPool) -> None:
         sent = encoders.preview(
             job.encoding,
             pixels,
+            image,
             lambda file: watcher.on_preview(image, shot.partial, file),
             lambda: member.is_on_its_way,
         )
