@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from api.cancelling import cancel_all
 from api.store import ApiStore, PreviewName
@@ -67,13 +68,17 @@ class Follower:
 
 
 class Followers:
-    """Those who follow jobs in this process."""
+    """Those who follow jobs in this process.
+
+    One task connects and reads, and nobody else does; others only write to what is connected. redis-py's own
+    PubSub would connect, and read, in whichever task subscribes.
+    """
 
     def __init__(self, client: aioredis.Redis, store: ApiStore) -> None:
-        self._pubsub: Any = client.pubsub()
+        self._pool: Any = client.connection_pool
+        self._connection: Any = None
         self._store = store
         self._by_channel: dict[str, set[Follower]] = {}
-        self._changing = asyncio.Lock()
         self._any = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -89,10 +94,10 @@ class Followers:
 
     async def close(self) -> None:
         """Stop reading and leave every channel."""
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         if self._reading is not None:
             await cancel_all([self._reading])
-        with suppress(RedisError, OSError):
-            await self._pubsub.aclose()
+        await self._disconnect()
 
     @asynccontextmanager
     async def following(self, job_id: str) -> AsyncIterator[Follower]:
@@ -101,70 +106,80 @@ class Followers:
         self._by_channel.setdefault(channel, set()).add(follower)
         self._any.set()
         try:
-            await self._subscribe(channel, follower)
+            await self._write("SUBSCRIBE", channel)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SUBSCRIBED_WITHIN_S):
+                    await follower.subscribed.wait()
             yield follower
         finally:
-            leaving = asyncio.create_task(self._leave(channel, follower))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._leave(channel, follower)
 
-    async def _subscribe(self, channel: str, follower: Follower) -> None:
-        async with self._changing:
-            if self._is_subscribed(channel):
-                follower.begin()
-                return
+    def _leave(self, channel: str, follower: Follower) -> None:
+        followers = self._by_channel[channel]
+        followers.discard(follower)
+        if followers:
+            return
+        del self._by_channel[channel]
+        if not self._by_channel:
+            self._any.clear()
+        leaving = asyncio.create_task(self._write("UNSUBSCRIBE", channel))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _write(self, *command: str) -> None:
+        """Send a command; without a connection nothing is lost, since a new one subscribes to everything."""
+        if self._connection is not None and self._connection.is_connected:
             with suppress(RedisError, OSError):
-                await self._pubsub.subscribe(channel)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SUBSCRIBED_WITHIN_S):
-                await follower.subscribed.wait()
-
-    async def _leave(self, channel: str, follower: Follower) -> None:
-        async with self._changing:
-            followers = self._by_channel[channel]
-            followers.discard(follower)
-            if followers:
-                return
-            del self._by_channel[channel]
-            if not self._by_channel:
-                self._any.clear()
-            with suppress(RedisError, OSError):
-                await self._pubsub.unsubscribe(channel)
-
-    def _is_subscribed(self, channel: str) -> bool:
-        return channel.encode() in self._pubsub.channels
+                await self._connection.send_command(*command, check_health=False)
 
     async def _read_forever(self) -> None:
+        pinged = False
         while True:
             await self._any.wait()
             try:
-                if self._pubsub.connection is None:
-                    await self._subscribe_the_rest()
-                message = await self._pubsub.get_message(timeout=_READ_S)
-                if message is not None:
-                    self._take(message)
+                if self._connection is None:
+                    await self._connect()
+                reply = await self._connection.read_response(timeout=_READ_S, disconnect_on_error=False)
+                if reply is not None:
+                    self._take(reply)
+                elif pinged:
+                    raise RedisTimeoutError
+                else:
+                    await self._write("PING")
+                pinged = reply is None
             except (RedisError, OSError) as error:
-                log.warning("follow.disconnected", reason=type(error).__name__)
-                await asyncio.sleep(_PAUSE_S)
-                await self._subscribe_the_rest()
+                pinged = False
+                await self._lose(error)
 
-    async def _subscribe_the_rest(self) -> None:
-        """Subscribe to what could not be subscribed to while Redis was away."""
-        async with self._changing:
-            missing = [channel for channel in self._by_channel if not self._is_subscribed(channel)]
-            if not missing:
-                return
-            with suppress(RedisError, OSError):
-                await self._pubsub.subscribe(*missing)
-                return
+    async def _connect(self) -> None:
+        connection = await self._pool.get_connection()
+        # From here on others write to it; what they asked for before is in the list.
+        self._connection = connection
+        if channels := list(self._by_channel):
+            await self._write("SUBSCRIBE", *channels)
+
+    async def _lose(self, error: Exception) -> None:
+        log.warning("follow.disconnected", reason=type(error).__name__)
+        await self._disconnect()
         await asyncio.sleep(_PAUSE_S)
 
-    def _take(self, message: dict[str, Any]) -> None:
-        followers = self._by_channel.get(message["channel"].decode(), set())
-        if message["type"] == "subscribe":
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
+    def _take(self, reply: object) -> None:
+        """Tell followers what a reply says; anything but a subscription and a message is of no interest."""
+        if not isinstance(reply, list):
+            return
+        kind, channel, data = reply[0], reply[1], reply[-1]
+        followers = self._by_channel.get(channel.decode(), set()) if channel is not None else set()
+        if kind == b"subscribe":
             for follower in followers:
                 follower.begin()
-        elif message["type"] == "message":
-            news = json.loads(message["data"])
+        elif kind == b"message":
+            news = json.loads(data)
             for follower in followers:
                 follower.tell(news)

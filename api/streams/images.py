@@ -74,10 +74,13 @@ class Streamed:
 
     async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
         resources, settings = self.resources, self.resources.settings.api
-        ending = resources.watch.ended(self.job_id, settings.sync_timeout_s)
         async with (
             self._following(record) as follower,
-            waking(follower, ending, is_set(resources.stopping)) as (ended, stopping),
+            waking(
+                follower,
+                lambda: resources.watch.ended(self.job_id, settings.sync_timeout_s),
+                lambda: is_set(resources.stopping),
+            ) as (ended, stopping),
         ):
             while not ended.done():
                 if stopping.done():

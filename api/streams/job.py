@@ -54,10 +54,9 @@ class Followed:
                 yield each
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        stopping = is_set(self.resources.stopping)
         async with (
             self.resources.followers.following(self.job_id) as follower,
-            waking(follower, stopping) as (stop,),
+            waking(follower, lambda: is_set(self.resources.stopping)) as (stop,),
         ):
             while not stop.done():
                 record = await patiently(lambda: self.resources.store.read(self.job_id, self.owner))
@@ -87,10 +86,10 @@ class Followed:
         """Yield what is told until the job has left its status, or may have a new place in its queue."""
         settings = self.resources.settings
         queued = record.status is Status.QUEUED
-        changing = self.resources.watch.changed(
-            self.job_id, (record.status, record.attempt), QUEUE_S if queued else settings.jobs.deadline_s
-        )
-        async with waking(follower, changing) as (changed,):
+        seen, within_s = (record.status, record.attempt), QUEUE_S if queued else settings.jobs.deadline_s
+        async with waking(follower, lambda: self.resources.watch.changed(self.job_id, seen, within_s)) as (
+            changed,
+        ):
             while not changed.done() and not stop.done():
                 if await news_within(follower, settings.api.heartbeat_s):
                     async for each in self._news_of(record, follower):

@@ -69,10 +69,10 @@ async def news_within(follower: Follower, within_s: float) -> bool:
 
 @asynccontextmanager
 async def waking(
-    follower: Follower, *waiting: Coroutine[Any, Any, Any]
+    follower: Follower, *waiting: Callable[[], Coroutine[Any, Any, Any]]
 ) -> AsyncIterator[tuple[asyncio.Task[Any], ...]]:
     """Run what is waited for beside the follower's news, and make each end a piece of news."""
-    tasks = tuple(asyncio.create_task(each) for each in waiting)
+    tasks = tuple(asyncio.create_task(each()) for each in waiting)
     for task in tasks:
         task.add_done_callback(lambda _: follower.news.set())
     try:
