@@ -80,6 +80,7 @@ class Followers:
         self._store = store
         self._by_channel: dict[str, set[Follower]] = {}
         self._any = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -128,9 +129,10 @@ class Followers:
 
     async def _write(self, *command: str) -> None:
         """Send a command; without a connection nothing is lost, since a new one subscribes to everything."""
-        if self._connection is not None and self._connection.is_connected:
-            with suppress(RedisError, OSError):
-                await self._connection.send_command(*command, check_health=False)
+        async with self._writing:
+            if self._connection is not None and self._connection.is_connected:
+                with suppress(RedisError, OSError):
+                    await self._connection.send_command(*command, check_health=False)
 
     async def _read_forever(self) -> None:
         pinged = False
@@ -164,11 +166,13 @@ class Followers:
         await asyncio.sleep(_PAUSE_S)
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+        # Never under the hands of one who writes: redis-py sends in a task of its own, a moment later.
+        async with self._writing:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with suppress(RedisError, OSError):
+                    await connection.disconnect(nowait=True)
+                await self._pool.release(connection)
 
     def _take(self, reply: object) -> None:
         """Tell followers what a reply says; anything but a subscription and a message is of no interest."""
