@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--folder", type=Path, default=None, help="keep logs and data here")
     arguments = parser.parse_args()
-    seed = random.randrange(10**6) if arguments.seed is None else arguments.seed  # noqa: S311 - not for secrets
+    seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     sys.stdout.write(f"chaos: seed {seed}, {arguments.seconds:g} s, {arguments.workers} workers\n")
     sys.stdout.flush()
     if arguments.folder is not None:

@@ -67,7 +67,7 @@ def made(cluster: Cluster) -> int:
 
 @pytest.mark.timeout(240)
 async def test_clients_that_hang_up_at_any_moment_leave_nothing_behind(cluster: Cluster, look: Look) -> None:
-    rng = random.Random(3)  # noqa: S311 - not for secrets
+    rng = random.Random(3)
     short = cluster.add_api("short", JOBS__ABANDON_GRACE_S=str(GRACE_S))
     with cluster.more(short):
         async with Caller(short.url, "hanging up", accepted=look.accepted) as leaving:

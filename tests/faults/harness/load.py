@@ -45,7 +45,7 @@ class Load:
             await asyncio.gather(*self._tasks)
 
     async def _call_on(self, owner: int) -> None:
-        rng = random.Random(f"{self._seed}.{owner}")  # noqa: S311 - not for secrets
+        rng = random.Random(f"{self._seed}.{owner}")
         made = 0
         callers = [Caller(url, f"owner {owner}", accepted=self.accepted) for url in self._urls]
         try:

@@ -56,7 +56,7 @@ KINDS: Final[dict[str, tuple[int, float, float]]] = {
 
 def plan(seed: int, seconds: float) -> list[Fault]:
     """Return what will go wrong within so many seconds."""
-    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    rng = random.Random(seed)
     faults, at_s = [], rng.uniform(*QUIET_S)
     while at_s < seconds:
         (kind,) = rng.choices(list(KINDS), [weight for weight, _, _ in KINDS.values()])
