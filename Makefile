@@ -72,8 +72,9 @@ format: $(DEV) ## format, and mend what ruff can mend
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: $(DEV) ## measure the overhead of the service over the bare pipeline
+bench: $(DEV) ## measure what the service adds to a picture, and the engine against others
 	@$(PY) benchmarks/overhead.py
+	@$(PY) -m benchmarks.engine
 
 clean: ## remove caches, and the data and logs of local runs
 	@rm -rf .darkroom build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -1,0 +1,90 @@
+"""What is asked of every contender: the same requests at the same moments."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.catalogue import ModelSpec
+from shared.params import Params
+from worker.engine import ImageRequest
+from worker.planning import image_request
+
+PROMPT = "a red apple, number"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A request, and how many seconds after the start it is made."""
+
+    at_s: float
+    request: ImageRequest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a contender made of some work: seconds from each request to its file, and from first to last."""
+
+    latencies_s: tuple[float, ...]
+    took_s: float
+
+    @property
+    def images_per_s(self) -> float:
+        """Pictures a second, from the first request to the last file."""
+        return len(self.latencies_s) / self.took_s
+
+    def percentile_s(self, share: float) -> float:
+        """Return the latency that so large a share of the requests stayed below."""
+        ranked = sorted(self.latencies_s)
+        return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+
+
+class Asker:
+    """Makes requests up, none with words that were asked for before, so that no cache helps anybody."""
+
+    def __init__(self, spec: ModelSpec, sizes: Sequence[str], qualities: Sequence[str]) -> None:
+        self._spec = spec
+        self._sizes = sizes
+        self._qualities = qualities
+        self._made = 0
+
+    def uniform(self, count: int) -> list[Arrival]:
+        """Return requests that differ in words and seed only, all at once."""
+        return [
+            Arrival(0.0, self._request(self._sizes[0], self._qualities[0], "vivid")) for _ in range(count)
+        ]
+
+    def mixed(self, count: int, rate_per_s: float, seed: int) -> list[Arrival]:
+        """Return requests of different sizes, steps and guidance at random moments.
+
+        Args:
+            count: how many.
+            rate_per_s: how many a second, on average; the moments are those of a Poisson process.
+            seed: decides both.
+        """
+        rng, at_s, arrivals = random.Random(seed), 0.0, []  # noqa: S311 - not for secrets
+        for _ in range(count):
+            style = rng.choice(["vivid", "natural"])
+            request = self._request(rng.choice(self._sizes), rng.choice(self._qualities), style)
+            arrivals.append(Arrival(at_s, request))
+            at_s += rng.expovariate(rate_per_s)
+        return arrivals
+
+    def _request(self, size: str, quality: str, style: str) -> ImageRequest:
+        self._made += 1
+        width, height = map(int, size.split("x"))
+        params = Params.model_validate(
+            {
+                "prompt": f"{PROMPT} {self._made}",
+                "seed": self._made,
+                "quality": quality,
+                "style": style,
+                "width": width,
+                "height": height,
+            }
+        )
+        return image_request(params, self._spec)
+
+
+def at_once(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """Return the same requests, all made at the start: what a contender does with a full queue."""
+    return [Arrival(0.0, arrival.request) for arrival in arrivals]
