@@ -13,10 +13,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from shared.settings import REPO_ROOT
 from tests.faults.checker import Checker
 from tests.faults.harness.cluster import PREFIX, Cluster
 from tests.faults.harness.lasting import lasting
@@ -29,6 +30,7 @@ OWNERS: Final = 8
 # Ended by us or by a poisoned prompt, by the watchdog, or in good order.
 EXPECTED_EXITS: Final = {-9, 0, 70}
 MOST_THREADS: Final = 40
+RUNS: Final = REPO_ROOT / ".darkroom" / "chaos-runs.jsonl"
 HOUR_S: Final = 3600.0
 # Those who ask at this API process are in a hurry: deadlines pass, queued and running.
 HASTY: Final = "api-3"
@@ -166,6 +168,13 @@ def run(folder: Path, seed: int, seconds: float, workers: int) -> Outcome:
         return outcome
 
 
+def keep(outcome: Outcome, workers: int, file: Path = RUNS) -> None:
+    """Note a run for docs/reliability.md."""
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({**asdict(outcome), "workers": workers}) + "\n")
+
+
 def main() -> int:
     """Run from the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="break the service at random and check what is left")
@@ -183,6 +192,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="darkroom-chaos-") as folder:
             outcome = run(Path(folder), seed, arguments.seconds, arguments.workers)
     sys.stdout.write(f"{outcome}\n")
+    keep(outcome, arguments.workers)
     return 1 if outcome.problems else 0
 
 

@@ -2,18 +2,22 @@
 
 DARKROOM_FAULT_TIMES=times.jsonl python -m pytest tests/faults
 python -m tests.faults.report times.jsonl
+
+Runs of chaos are kept by ``tests.faults.chaos`` in a file of their own, beside the times.
 """
 
 import argparse
+import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shared.settings import REPO_ROOT
 from tests.faults import times
+from tests.faults.chaos import RUNS as CHAOS_RUNS
 from tests.faults.rows import ROWS, Measured
 from tests.faults.times import Time
 
@@ -33,8 +37,45 @@ This page is made by `python -m tests.faults.report`; `make chaos` breaks everyt
 """
 
 
-def render(measured: Iterable[Time]) -> str:
-    """Return the page."""
+CHAOS_HEAD: Final = """
+## Everything at random
+
+`make chaos`: the faults above at random moments, chosen by the seed, under callers who wait, follow, stream, hang
+up, cancel, repeat themselves, insist elsewhere, and ask for dozens at once. A problem is an accepted job that did
+not end exactly once, one that failed for no reason of its own, a result that is not the winning attempt's, a lease,
+counter, key, subscription or thread that is left, or a bug that a process logged.
+
+| seed | length | workers | faults | jobs accepted | succeeded / cancelled / failed | problems |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def render(measured: Iterable[Time], runs: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return the page.
+
+    Args:
+        measured: what the tests measured.
+        runs: what runs of chaos came to, as they were kept.
+    """
+    page = _table(measured)
+    lines = [f"| {' | '.join(_chaos(run))} |\n" for run in runs]
+    return page + CHAOS_HEAD + "".join(lines) if lines else page
+
+
+def _chaos(run: Mapping[str, Any]) -> list[str]:
+    ended = run["statuses"]
+    ends = " / ".join(str(ended.get(status, 0)) for status in ("succeeded", "cancelled", "failed"))
+    whole = (
+        run["seed"],
+        f"{run['seconds']:g} s",
+        run["workers"],
+        sum(run["faults"].values()),
+        run["accepted"],
+    )
+    return [*map(str, whole), ends, str(len(run["problems"]))]
+
+
+def _table(measured: Iterable[Time]) -> str:
     by_name: dict[str, list[Time]] = defaultdict(list)
     for time in measured:
         by_name[time.row].append(time)
@@ -70,7 +111,9 @@ def main() -> int:
     parser.add_argument("source", type=Path, nargs="?", default=times.path())
     parser.add_argument("--target", type=Path, default=TARGET)
     arguments = parser.parse_args()
-    arguments.target.write_text(render(times.read(arguments.source)), encoding="utf-8")
+    kept = CHAOS_RUNS.read_text(encoding="utf-8").splitlines() if CHAOS_RUNS.exists() else []
+    page = render(times.read(arguments.source), map(json.loads, kept))
+    arguments.target.write_text(page, encoding="utf-8")
     sys.stdout.write(f"wrote {arguments.target}\n")
     return 0
 

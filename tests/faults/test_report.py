@@ -27,5 +27,13 @@ def test_the_median_and_the_worst_time_are_shown_beside_the_bound() -> None:
     assert "| starts again elsewhere | 6 s | 4.50 s | 5.50 s | 3 |" in page
 
 
+def test_runs_of_chaos_are_a_table_of_their_own() -> None:
+    run = {"seed": 7, "seconds": 600.0, "workers": 4, "faults": {"reset": 2, "kill_api": 1}, "accepted": 50}
+    ended = {"statuses": {"succeeded": 40, "failed": 2, "cancelled": 8}, "problems": ["a leaked lease"]}
+
+    assert "| 7 | 600 s | 4 | 3 | 50 | 40 / 8 / 2 | 1 |" in render([], [{**run, **ended}])
+    assert "at random" not in render([]).partition("| fault |")[2]
+
+
 def test_a_row_that_was_not_run_says_so() -> None:
     assert "not run" in render([])
