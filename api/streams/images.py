@@ -47,9 +47,13 @@ class Streamed:
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yield OpenAI's events until the last picture, or an error."""
-        async with aclosing(told_as_events(self._events())) as events:
-            async for each in events:
-                yield each
+        try:
+            async with aclosing(told_as_events(self._events())) as events:
+                async for each in events:
+                    yield each
+        finally:
+            # Ended by an error: nobody waits here any more, whoever has hung up.
+            self.left()
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         record = await self._read()

@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from shared.errors import StoreUnavailable
 from shared.jobs.status import Status
 from tests.http_caller import GENERATIONS, assert_error
 from tests.integration.conftest import Serve, Service
@@ -193,6 +194,21 @@ def test_whoever_hangs_up_on_a_stream_leaves_nothing_behind(serve: Serve) -> Non
 def reaped(service: Service, job_id: str) -> str:
     service.worker.store.reap()
     return status_of(service, job_id)
+
+
+def test_a_stream_that_ends_with_an_error_holds_its_job_no_longer(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr("api.holding.STORE_GAP_S", 0.0)
+    monkeypatch.setattr(service.api.resources.store, "read", away)
+    with stream(service) as events:
+        (error,) = events.rest()
+
+    assert error.data["error"]["code"] == "store_unavailable"
+    assert service.api.resources.holds.jobs == 0
 
 
 def test_on_disconnect_cancel_skips_the_grace_and_continue_keeps_the_job(service: Service) -> None:
