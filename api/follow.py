@@ -41,7 +41,7 @@ class Step:
 class Follower:
     """One call that follows one job. A slow one finds the newest step, and the names of all previews.
 
-    ``news`` is set whenever there is something to look at; whoever looks clears it. ``missed`` says that the
+    ``news`` is set whenever there is something to look at; ``next`` clears it. ``missed`` says that the
     subscription began only now, so that what was told before must be read from Redis.
     """
 
@@ -52,13 +52,18 @@ class Follower:
     step: Step | None = None
     previews: set[PreviewName] = field(default_factory=set)
 
-    def tell(self, news: dict[str, int]) -> None:
+    def tell(self, news: Step | PreviewName) -> None:
         """Take in what the job's attempt has told."""
-        if "step" in news:
-            self.step = Step(news["attempt"], news["step"], news["steps"])
+        if isinstance(news, Step):
+            self.step = news
         else:
-            self.previews.add((news["image"], news["partial"]))
+            self.previews.add(news)
         self.news.set()
+
+    async def next(self) -> None:
+        """Wait for news."""
+        await self.news.wait()
+        self.news.clear()
 
     def begin(self) -> None:
         """Note that the subscription stands from now on."""
@@ -184,6 +189,20 @@ class Followers:
             for follower in followers:
                 follower.begin()
         elif kind == b"message":
-            news = json.loads(data)
+            news = _read(data)
+            if news is None:
+                return
             for follower in followers:
                 follower.tell(news)
+
+
+def _read(data: bytes) -> Step | PreviewName | None:
+    """Return what a message says; nothing where no worker of ours can have sent it."""
+    try:
+        said = json.loads(data)
+        names = ("attempt", "step", "steps") if "step" in said else ("image", "partial")
+        numbers = [int(said[name]) for name in names]
+    except (ValueError, TypeError, KeyError):
+        log.warning("follow.unreadable")
+        return None
+    return Step(*numbers) if "step" in said else (numbers[0], numbers[1])

@@ -64,11 +64,21 @@ class EventStream(Response):
         self,
         events: AsyncGenerator[bytes, None],
         headers: Mapping[str, str],
+        heartbeat_s: float,
         on_left: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take the events, which are not asked for yet.
+
+        Args:
+            events: as bytes, each whole.
+            headers: of the response, beside those of every stream.
+            heartbeat_s: after so long without one, a comment line shows that the stream lives.
+            on_left: called when the client goes before the last event.
+        """
         super().__init__(None, 200, {**_HEADERS, **headers})
         del self.headers["content-length"]
         self._events = events
+        self._heartbeat_s = heartbeat_s
         self._on_left = on_left
 
     @override
@@ -86,10 +96,24 @@ class EventStream(Response):
 
     async def _write(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._events) as events:
-            async for each in events:
+        async with aclosing(self._events):
+            while (each := await self._next(send)) is not None:
                 await send({"type": "http.response.body", "body": each, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _next(self, send: Send) -> bytes | None:
+        """Wait for the next event, whatever it waits for, and meanwhile show that the stream lives."""
+        upcoming = asyncio.create_task(_next_of(self._events))
+        try:
+            while not (await asyncio.wait({upcoming}, timeout=self._heartbeat_s))[0]:
+                await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+            return upcoming.result()
+        finally:
+            await cancel_all([upcoming])
+
+
+async def _next_of(events: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(events, None)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -98,7 +98,7 @@ async def _create(
     if body.stream:
         streamed = Streamed(resources, caller.owner, job_id, delivery)
         streamed.enter()
-        return EventStream(streamed.events(), headers, streamed.left)
+        return EventStream(streamed.events(), headers, resources.settings.api.heartbeat_s, streamed.left)
     if delivery.prefer.hold_s is None:
         return await _held(request, caller, resources, delivery, job_id, headers)
     headers["preference-applied"] = delivery.prefer.applied

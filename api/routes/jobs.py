@@ -110,7 +110,7 @@ async def follow_job(
     """What happens to a job, as server-sent events, until it has ended."""
     await resources.store.read(job_id, caller.owner)
     followed = Followed.resuming(resources, caller.owner, job_id, last_event_id)
-    return EventStream(followed.events(), {})
+    return EventStream(followed.events(), {}, resources.settings.api.heartbeat_s)
 
 
 @router.delete("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))

@@ -11,9 +11,9 @@ from api.follow import Follower
 from api.holding import patiently
 from api.prefer import Delivery
 from api.resources import Resources
-from api.sse import HEARTBEAT, event
+from api.sse import event
 from api.store import PreviewName
-from api.streams.telling import fetched, is_set, news_within, told, told_as_events, waking
+from api.streams.telling import fetched, is_set, told, told_as_events, waking
 from shared.errors import HeldTooLong, Stopping
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
@@ -77,21 +77,19 @@ class Streamed:
             yield event(COMPLETED, {**data, "usage": usage_of_image(record, index)}, base64=image)
 
     async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
-        resources, settings = self.resources, self.resources.settings.api
+        resources, limit_s = self.resources, self.resources.settings.api.sync_timeout_s
         async with (
             self._following(record) as follower,
             waking(
                 follower,
-                lambda: resources.watch.ended(self.job_id, settings.sync_timeout_s),
+                lambda: resources.watch.ended(self.job_id, limit_s),
                 lambda: is_set(resources.stopping),
             ) as (ended, stopping),
         ):
             while not ended.done():
                 if stopping.done():
                     raise Stopping(job_id=self.job_id, retry_after_s=1)
-                if not await news_within(follower, settings.heartbeat_s):
-                    yield HEARTBEAT
-                    continue
+                await follower.next()
                 async for each in self._previews(record, await told(follower, self._names)):
                     yield each
             if not ended.result():

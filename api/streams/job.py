@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ from api.delivery import describe
 from api.follow import Follower
 from api.holding import patiently
 from api.resources import Resources
-from api.sse import HEARTBEAT, event
+from api.sse import event
 from api.store import PreviewName
-from api.streams.telling import fetched, is_set, news_within, told, told_as_events, waking
+from api.streams.telling import fetched, is_set, told, told_as_events, waking
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
@@ -34,7 +33,6 @@ class Followed:
     job_id: str
     sent: set[PreviewName]
     _told: dict[str, Any] = field(default_factory=dict)
-    _spoke_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def resuming(cls, resources: Resources, owner: str, job_id: str, last_event_id: str) -> "Followed":
@@ -50,7 +48,6 @@ class Followed:
         yield f"retry: {RETRY_MS}\n\n".encode()
         async with aclosing(told_as_events(self._events())) as events:
             async for each in events:
-                self._spoke_at = time.monotonic()
                 yield each
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
@@ -91,13 +88,9 @@ class Followed:
             changed,
         ):
             while not changed.done() and not stop.done():
-                if await news_within(follower, settings.api.heartbeat_s):
-                    async for each in self._news_of(record, follower):
-                        yield each
-                elif not queued:
-                    yield HEARTBEAT
-        if time.monotonic() - self._spoke_at >= settings.api.heartbeat_s:
-            yield HEARTBEAT
+                await follower.next()
+                async for each in self._news_of(record, follower):
+                    yield each
 
     async def _news_of(self, record: JobRecord, follower: Follower) -> AsyncIterator[bytes]:
         step, follower.step = follower.step, None

@@ -56,17 +56,6 @@ async def told(follower: Follower, read: Callable[[], Awaitable[set[PreviewName]
     return names
 
 
-async def news_within(follower: Follower, within_s: float) -> bool:
-    """Wait for news; False when there were none in time."""
-    try:
-        async with asyncio.timeout(within_s):
-            await follower.news.wait()
-    except TimeoutError:
-        return False
-    follower.news.clear()
-    return True
-
-
 @asynccontextmanager
 async def waking(
     follower: Follower, *waiting: Callable[[], Coroutine[Any, Any, Any]]

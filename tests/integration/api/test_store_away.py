@@ -157,6 +157,26 @@ def test_streams_outlive_a_restart_of_the_store(shaken: Service, mortal: Embedde
         assert [event.name.rpartition(".")[2] for event in pictures] == ["partial_image", "completed"]
 
 
+def test_streams_show_that_they_live_while_the_store_is_away(serve: Serve, mortal: EmbeddedServer) -> None:
+    service = serve(server=mortal, api={"heartbeat_s": 0.2})
+    job_id = service.caller.submit()
+    with streaming(service.caller.http, "GET", f"{JOBS}/{job_id}/events") as events:
+        assert events.next("status").data["status"] == "queued"
+        mortal.kill()
+        try:
+            began_at = time.monotonic()
+            # As long as several looks at the queue would take.
+            while time.monotonic() - began_at < 5:
+                asked_at = time.monotonic()
+                assert events.comment() == "still here"
+                assert time.monotonic() - asked_at < 1
+        finally:
+            mortal.start()
+        service.worker.beat()
+        service.worker.do()
+        assert [event.name for event in events][-2:] == ["status", "end"]
+
+
 def test_a_call_that_waits_for_a_change_outlives_it_too(shaken: Service, mortal: EmbeddedServer) -> None:
     job_id = shaken.caller.submit()
     wait = shaken.caller.get_later(f"{JOBS}/{job_id}", {"Prefer": "wait=15"})

@@ -196,6 +196,18 @@ def reaped(service: Service, job_id: str) -> str:
     return status_of(service, job_id)
 
 
+@pytest.mark.parametrize("forged", ["nonsense", "[]", "7", '{"step": 1}', '{"attempt": "a", "image": []}'])
+def test_a_forged_message_stops_nobody(service: Service, forged: str) -> None:
+    with stream(service, partial_images=1) as events:
+        attempt = service.worker.take()
+        wait_until(service.worker.client.pubsub_channels, what="the subscription")
+        service.worker.client.publish(service.worker.store.keys.events(attempt.job_id), forged)
+        preview(service, attempt, 0, 0)
+        assert events.next().name == PARTIAL
+        service.worker.finish(attempt)
+        assert events.next().name == COMPLETED
+
+
 def test_a_stream_that_ends_with_an_error_holds_its_job_no_longer(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
