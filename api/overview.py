@@ -5,7 +5,7 @@ Nothing in it says what anybody asked for.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,13 +20,18 @@ _MOST_RUNNING: Final = 5000
 
 @dataclass(frozen=True)
 class QueueState:
-    """A model's queue. ``oldest_s`` is how long its oldest job has waited, 0 where none waits."""
+    """A model's queue.
+
+    ``oldest_s`` is how long its oldest job has waited, 0 where none waits. ``eta_error`` is by how much
+    predicted ends are missed of late, as a share of the time taken; None before the first.
+    """
 
     model: str
     queued: int
     running: int
     oldest_s: float
     workers: int
+    eta_error: float | None
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,13 @@ async def overview(store: ApiStore, live_s: float) -> Overview:
         StoreUnavailable: Redis is away.
     """
     keys = store.keys
-    (seconds, micros), models, leased, ended = await store.pipelined(
+    (seconds, micros), models, leased, ended, missed = await store.pipelined(
         lambda pipe: (
             pipe.time(),
             pipe.smembers(keys.models),
             pipe.zrange(keys.leases, 0, _MOST_RUNNING - 1),
             pipe.xrevrange(keys.done, count=_LOOKED_AT),
+            pipe.hgetall(keys.eta_error),
         )
     )
     now_ms = seconds * 1000 + micros // 1000
@@ -105,14 +111,18 @@ async def overview(store: ApiStore, live_s: float) -> Overview:
         seen |= {name.decode(): (now_ms - at) / 1000 for name, at in serving}
     return Overview(
         at=seconds,
-        models=_queues(names, queues, running, now_ms),
+        models=_queues(names, queues, running, missed, now_ms),
         workers=await _workers(store, seen, Counter(worker.decode() for _, worker in running)),
         errors=_failures(failed, rest[len(leased) :]),
     )
 
 
 def _queues(
-    names: Sequence[str], replies: Sequence[Any], running: Sequence[tuple[bytes, bytes]], now_ms: int
+    names: Sequence[str],
+    replies: Sequence[Any],
+    running: Sequence[tuple[bytes, bytes]],
+    missed: Mapping[bytes, bytes],
+    now_ms: int,
 ) -> tuple[QueueState, ...]:
     counts = Counter(model.decode() for model, _ in running)
     return tuple(
@@ -122,6 +132,7 @@ def _queues(
             running=counts[name],
             oldest_s=max(0.0, (now_ms - oldest[0][1]) / 1000) if oldest else 0.0,
             workers=len(serving),
+            eta_error=float(missed[name.encode()]) if name.encode() in missed else None,
         )
         for name, queued, oldest, serving in zip(names, *[iter(replies)] * 3, strict=True)
     )

@@ -159,6 +159,9 @@ class QueueView(BaseModel):
     running: int
     oldest_s: float = Field(description="How long its oldest job has waited; 0 where none waits.")
     workers: int
+    eta_error: float | None = Field(
+        description="By how much predicted ends are missed, as a share of the time; null before the first."
+    )
 
 
 class WorkerView(BaseModel):

@@ -41,7 +41,7 @@ def train(folder: Path, config: Config, budget: Budget, say: Say) -> float:
         folder / "checkpoints" / "denoiser.pt",
         average=config.average,
     )
-    signal, noise_share = signal_and_noise(config, where)
+    signal, noise_share = signal_and_noise(where)
     empty = ids(tokenizer, [""], config)
 
     def loss(step: Step) -> torch.Tensor:

@@ -86,8 +86,7 @@ def scheduler() -> Any:  # noqa: ANN401
     )
 
 
-def signal_and_noise(config: Config, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def signal_and_noise(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return how much of the picture, and of the noise, is left at each timestep; (1000,) each."""
-    del config
     kept = scheduler().alphas_cumprod.to(device)
     return kept.sqrt(), (1 - kept).sqrt()

@@ -90,6 +90,11 @@ class Keys:
         return self.key("worker", name)
 
     @property
+    def eta_error(self) -> str:
+        """By how much predicted ends are missed."""
+        return self.key("eta_error")
+
+    @property
     def leases(self) -> str:
         """The running jobs by the end of their lease."""
         return self.key("leases")

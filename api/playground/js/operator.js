@@ -33,8 +33,10 @@ export class OperatorView {
 
   show({ at, models, workers, errors }) {
     this.say("operator-at", `As of ${clock(at)}, renewed every ${PERIOD_MS / 1000} seconds`);
-    table("queues", ["Model", "# Queued", "# Running", "Oldest waits", "# Workers"], models.map((each) => [
+    const headings = ["Model", "# Queued", "# Running", "Oldest waits", "# Workers", "# Predictions off by"];
+    table("queues", headings, models.map((each) => [
       each.model, each.queued, each.running, each.queued ? seconds(Math.round(each.oldest_s)) : NOTHING, each.workers,
+      each.eta_error === null ? NOTHING : `${Math.round(100 * each.eta_error)} %`,
     ]));
     table("workers", ["Worker", "Device", "Models", "Batch", "# Jobs", "Last heartbeat"], workers.map((each) => [
       each.name, each.device, each.models.join(", "), occupancy(each), each.jobs, `${each.seen_s.toFixed(1)} s ago`,

@@ -28,6 +28,19 @@ def test_queues_workers_and_running_jobs(service: Service) -> None:
     assert "secret" not in str(view)
 
 
+def test_how_far_off_predicted_ends_are(service: Service) -> None:
+    assert seen(service)["models"][0]["eta_error"] is None
+    service.caller.submit(model="tiny")
+    service.worker.do()  # from which the pace is learned
+    service.caller.submit(model="tiny")
+    service.worker.do()
+
+    queues = {queue["model"]: queue for queue in seen(service)["models"]}
+
+    assert queues["plain"]["eta_error"] is None
+    assert queues["tiny"]["eta_error"] == float(service.worker.client.hget(service.key("eta_error"), "tiny"))
+
+
 def test_recent_failures_newest_first(service: Service) -> None:
     ids = [service.caller.submit() for _ in range(2)]
     for _ in ids:
