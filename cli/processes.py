@@ -59,7 +59,13 @@ class Child:
 
         In a session of its own, so that Ctrl-C in a terminal reaches only this process, which then stops its
         children in order.
+
+        Raises:
+            RuntimeError: It runs already; a second process beside the first would be nobody's.
         """
+        if self.running:
+            msg = f"{self.program.name} runs already"
+            raise RuntimeError(msg)
         self.program.log.parent.mkdir(parents=True, exist_ok=True)
         with self.program.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -7,7 +7,7 @@ moments. What a fault breaks is whole again when its length has passed.
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any, Final
 
 import redis
@@ -168,8 +168,7 @@ class Mischief:
                 break
             await lasting(0.1)
         else:
-            node.send(SIGKILL)
-            await lasting(0.1)
+            node.kill()
         node.start()
 
     async def _kill_valkey(self, fault: Fault) -> None:

@@ -144,6 +144,18 @@ def test_children_of_one_group_are_stopped_at_once(tmp_path: Path) -> None:
     assert [child.process.returncode for child in children] == [-signal.SIGKILL] * 4
 
 
+def test_a_child_that_runs_is_not_started_beside_itself(tmp_path: Path) -> None:
+    child = sleeper(tmp_path)
+    child.start()
+    pid = child.process.pid
+    try:
+        with pytest.raises(RuntimeError, match="runs already"):
+            child.start()
+        assert child.process.pid == pid
+    finally:
+        child.kill()
+
+
 def test_a_program_that_cannot_be_run_says_so_in_its_log(tmp_path: Path) -> None:
     child = Child(
         Program("nothing", (str(tmp_path / "missing"),), tmp_path / "logs" / "nothing.log", tmp_path)
