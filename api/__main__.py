@@ -9,9 +9,14 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from api.app import create_app
+from api.processes import Processes
 from shared.errors import ConfigurationError
-from shared.logs import configure
+from shared.jobs.keys import Keys
+from shared.logs import configure, get_logger
+from shared.redis_clients import UNREACHABLE, sync_client
 from shared.settings import Settings
+
+log = get_logger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -34,10 +39,20 @@ def main() -> int:
         settings = Settings()
         configure(settings.log)
         app = create_app(settings)
+        _check_access(settings)
     except (ValidationError, ConfigurationError) as error:
         sys.stderr.write(f"darkroom api: {error}\n")
         return 1
-    config = uvicorn.Config(
+    config = _config(app, settings)
+    if settings.api.processes == 1:
+        Server(config, app).run()
+        return 0
+    Processes(_serve, config.bind_socket(), settings.api.processes).run()
+    return 0
+
+
+def _config(app: FastAPI | str, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         host=settings.api.host,
         port=settings.api.port,
@@ -46,9 +61,41 @@ def main() -> int:
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
+        backlog=4096,
     )
-    Server(config, app).run()
-    return 0
+
+
+def _serve(sockets: list[socket.socket]) -> None:
+    """Serve in a process of several, on the socket that all of them share."""
+    settings = Settings()
+    configure(settings.log)
+    app = create_app(settings)
+    Server(_config(app, settings), app).run(sockets)
+
+
+def _check_access(settings: Settings) -> None:
+    """Check that a service which others can reach is not meant for everybody by mistake.
+
+    Raises:
+        ConfigurationError: others can reach it, there is no API key, and nobody said that it is open to all.
+    """
+    if settings.api.is_loopback or settings.api.open:
+        return
+    client = sync_client(settings.redis)
+    try:
+        keys = client.hlen(Keys(settings.redis.prefix).api_keys)
+    except UNREACHABLE:
+        log.warning("keys.unknown", reason="redis is away: nobody is served without a key")
+        return
+    finally:
+        client.close()
+    if not keys:
+        message = (
+            f"other machines can reach {settings.api.published_on or settings.api.host}, and there is no API "
+            "key. Make one with `darkroom keys create --name NAME`, or say that everybody may use the "
+            "service: DARKROOM_API__OPEN=true"
+        )
+        raise ConfigurationError(message)
 
 
 if __name__ == "__main__":

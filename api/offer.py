@@ -7,7 +7,7 @@ from typing import Final
 
 from api.store import ApiStore, Presence
 from shared.catalogue import Catalogue, ModelSpec
-from shared.errors import ModelNotFound, QueueFull, UnsupportedValue
+from shared.errors import ModelNotFound, PermissionDenied, QueueFull, UnsupportedValue
 from shared.params import Params
 from shared.settings import JobSettings
 
@@ -67,22 +67,30 @@ class Offer:
             raise ModelNotFound(message, param="model")
         return spec
 
-    async def choose(self, name: str, params: Params) -> ModelSpec:
+    async def choose(self, name: str, params: Params, allowed: Sequence[str] = ()) -> ModelSpec:
         """Return the model that serves a request.
 
         Args:
             name: what the caller asked for; empty for the default, ``random`` for any that can.
             params: the request.
+            allowed: names of the models that the caller may use; empty for all.
 
         Raises:
             ModelNotFound: there is no such model.
+            PermissionDenied: the caller must not use it.
             UnsupportedValue: the model, or every model, cannot do this.
         """
         if name != RANDOM:
             spec = await self.find(name or self.catalogue.default)
+            if allowed and spec.name not in allowed:
+                message = (
+                    f"This API key must not use the model '{spec.name}'. It may use: {', '.join(allowed)}."
+                )
+                raise PermissionDenied(message, param="model")
             self._require([spec], params, await self.specs())
             return spec
-        able = self._require(await self.specs(), params, await self.specs())
+        offered = [spec for spec in await self.specs() if not allowed or spec.name in allowed]
+        able = self._require(offered, params, offered)
         # Where nobody lives, submit says so, unless the call repeats an earlier one.
         return secrets.choice([spec for spec in able if await self.live(spec.name)] or able)
 

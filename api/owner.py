@@ -3,19 +3,21 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
 
-from fastapi import Depends, Header, Request
-
-_SCOPE_NAME: Final = r"^[A-Za-z0-9_.:-]{0,128}$"
+from shared.api_keys import ApiKey
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner that a request acts as: key, organization and project together."""
+    """The owner that a request acts as: key, organization and project together.
+
+    ``key`` is None where the service needs none.
+    """
 
     owner: str
     salt: bytes
+    key: ApiKey | None = None
+    organization: str = ""
 
     def lane(self, user: str) -> str:
         """Return the line this caller's jobs wait in: one for each of its users."""
@@ -32,21 +34,6 @@ def _digest(salt: bytes, *parts: str) -> str:
     return hmac.new(salt, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
-def _scope(name: str) -> Any:  # noqa: ANN401 - FastAPI's own type
-    return Header(alias=name, pattern=_SCOPE_NAME, description="Part of who owns the job.")
-
-
-async def caller(  # a plain function would be called in a thread
-    request: Request,
-    authorization: Annotated[str, Header(description="`Bearer` and an API key.")] = "",
-    organization: Annotated[str, _scope("OpenAI-Organization")] = "",
-    project: Annotated[str, _scope("OpenAI-Project")] = "",
-) -> Caller:
-    """Read who is calling from the headers."""
-    salt = request.app.state.resources.settings.api.owner_salt.get_secret_value().encode()
-    scheme, _, key = authorization.partition(" ")
-    key = key.strip() if scheme.lower() == "bearer" else ""
-    return Caller(_digest(salt, key, organization, project), salt)
-
-
-CallerDep = Annotated[Caller, Depends(caller)]
+def owned_by(salt: bytes, name: str, organization: str, project: str, *, key: ApiKey | None = None) -> Caller:
+    """Return the caller of this name: its key's id or, where no key is needed, whatever it sent as one."""
+    return Caller(_digest(salt, name, organization, project), salt, key, organization)

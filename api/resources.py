@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from api.follow import Followers
 from api.holds import Holds
+from api.keyring import Keyring
 from api.offer import Offer
 from api.ringing import Ringer
 from api.store import ApiStore
@@ -34,6 +35,7 @@ class Resources:
     holds: Holds
     ringer: Ringer
     offer: Offer
+    keyring: Keyring
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
@@ -71,6 +73,11 @@ def build(settings: Settings) -> Resources:
         holds=Holds(store, settings.jobs),
         ringer=Ringer(Doorbell(settings.redis)),
         offer=Offer(catalogue, settings.models.enabled, store, settings.jobs),
+        keyring=Keyring(
+            store,
+            settings.api.owner_salt.get_secret_value().encode(),
+            closed=not (settings.api.open or settings.api.is_loopback),
+        ),
     )
 
 

@@ -194,3 +194,30 @@ class OperatorView(BaseModel):
     models: list[QueueView]
     workers: list[WorkerView]
     errors: list[FailureView]
+
+
+class UsageAmounts(BaseModel):
+    """What was used."""
+
+    jobs: int
+    images: int
+    input_tokens: int
+    output_tokens: int
+    device_seconds: float = Field(description="The jobs' share of a device's time.")
+
+
+class UsageLine(UsageAmounts):
+    """What was used of a model on a day."""
+
+    date: str = Field(description="UTC.")
+    model: str
+
+
+class UsageReport(BaseModel):
+    """What finished jobs used. A job counts on the day it ended, once."""
+
+    object: Literal["usage"]
+    start: str
+    end: str
+    total: UsageAmounts
+    data: list[UsageLine]

@@ -49,6 +49,8 @@ class Submission:
     holder: str
     max_wait_s: float
     weight: float = 1.0
+    key_id: str = ""
+    max_unfinished: int | None = None
     replay_digest: str = ""
     retry: bool = False
 
@@ -117,6 +119,7 @@ class ApiStore:
             "cost": str(job.cost),
             "weight": repr(job.weight),
             "request_id": job.request_id,
+            "key_id": job.key_id,
             "record_ttl_s": str(settings.record_ttl_s),
             "result_ttl_s": str(settings.result_ttl_s),
             "max_attempts": str(settings.max_attempts),
@@ -128,7 +131,7 @@ class ApiStore:
             fields=json.dumps(fields),
             deadline_ms=int(settings.deadline_s * 1000),
             max_queued=settings.max_queued,
-            max_unfinished=settings.max_unfinished_per_owner,
+            max_unfinished=job.max_unfinished or settings.max_unfinished_per_owner,
             worker_grace_ms=grace_ms,
             replay_key=self.keys.key("replay", job.owner, job.replay_digest) if job.replay_digest else "",
             replay_ttl_ms=24 * 3600 * 1000,
@@ -291,6 +294,36 @@ class ApiStore:
             return Presence(seen, int(seconds) * 1000 + int(micros) // 1000, share)
 
         return await self._reach(fetch)
+
+    async def api_key(self, key_id: str) -> tuple[int, bytes | None]:
+        """Return how many API keys there are, and what is kept of this one."""
+        count, words = await self.pipelined(
+            lambda pipe: (pipe.hlen(self.keys.api_keys), pipe.hget(self.keys.api_keys, key_id))
+        )
+        return int(count), words
+
+    async def count(self, subject: str, limit: int, window_ms: int) -> tuple[bool, int, int, int]:
+        """Count a request against a limit.
+
+        Args:
+            subject: whose.
+            limit: requests a window.
+            window_ms: the window.
+
+        Returns:
+            Whether it is allowed, how many are left, ms until all are there again, ms until one is.
+        """
+        allowed, left, whole_ms, wait_ms = await self._run(
+            "rate", rate=self.keys.rate(subject), limit=limit, window_ms=window_ms
+        )
+        return bool(allowed), left, whole_ms, wait_ms
+
+    async def usage(self, subject: str, days: range) -> list[dict[str, int]]:
+        """Return what was used on each day (counted from 1970), by ``model:what``."""
+        rows = await self.pipelined(
+            lambda pipe: [pipe.hgetall(self.keys.usage(subject, day)) for day in days]
+        )
+        return [{name.decode(): int(amount) for name, amount in row.items()} for row in rows]
 
     async def pipelined(self, fill: Callable[[Any], object]) -> list[Any]:
         """Return the replies to the commands that ``fill`` puts into a pipeline. One round trip.

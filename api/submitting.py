@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from collections.abc import Mapping
 
 import structlog
 from fastapi import Request
@@ -28,7 +29,7 @@ async def submit(
     """
     followed = body.stream or delivery.prefer.hold_s is not None
     params = body.params(secrets.randbits(32), followed=followed)
-    spec = await resources.offer.choose(body.model, params)
+    spec = await resources.offer.choose(body.model, params, caller.key.models if caller.key else ())
     await resources.offer.require_memory()
     settings = resources.settings.jobs
     key = delivery.idempotency_key
@@ -45,7 +46,9 @@ async def submit(
         body_digest=caller.digest(body.model_dump_json()),
         holder=resources.holds.holder if delivery.held else "",
         max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
-        weight=settings.weights.get(request.headers.get("openai-organization", ""), 1.0),
+        weight=_weight(caller, settings.weights),
+        key_id=caller.key.id if caller.key else "",
+        max_unfinished=caller.key.max_unfinished if caller.key else None,
         replay_digest=caller.digest(key) if key else "",
         retry=request.headers.get("x-stainless-retry-count", "0").strip("0").isdecimal(),
     )
@@ -57,6 +60,12 @@ async def submit(
     else:
         log.info("job.attached", model=submission.model)
     return job_id
+
+
+def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:
+    if caller.key and caller.key.weight is not None:
+        return caller.key.weight
+    return by_organization.get(caller.organization, 1.0)
 
 
 async def _store(resources: Resources, submission: Submission) -> tuple[str, bool]:

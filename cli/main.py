@@ -2,7 +2,7 @@
 
 import typer
 
-from cli.commands import jobs
+from cli.commands import jobs, keys
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.generate import generate
@@ -20,4 +20,5 @@ app = typer.Typer(
 )
 for command in (up, demo, generate, models, doctor):
     app.command()(command)
+app.add_typer(keys.app, name="keys", help="Make, list and revoke API keys.")
 app.add_typer(jobs.app, name="jobs", help="List, show and cancel your jobs.")

@@ -33,6 +33,28 @@ class RunFolder:
         """The log file of a child process."""
         return self.path / "logs" / f"{name}.log"
 
+    def note_store(self, url: str) -> None:
+        """Say where the embedded server of the service that runs here is."""
+        (self.path / "store.url").write_text(url, encoding="utf-8")
+
+    def running_store(self) -> str | None:
+        """Return where the embedded server of the service that runs here is; None where none runs."""
+        noted = self.path / "store.url"
+        if not noted.exists() or not self._is_locked():
+            return None
+        return noted.read_text(encoding="utf-8").strip() or None
+
+    def _is_locked(self) -> bool:
+        """Whether another process holds the folder."""
+        try:
+            with (self.path / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)

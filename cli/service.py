@@ -44,6 +44,7 @@ class Layout:
 
     Attributes:
         workers: How many worker processes.
+        api_processes: How many processes serve HTTP.
         redis: The server to use; None starts an embedded one.
         drain_s: How long a worker that stops may go on with its jobs; shortened to fit the time it has.
     """
@@ -52,6 +53,7 @@ class Layout:
     host: str
     port: int
     workers: int = 1
+    api_processes: int = 1
     redis: RedisSettings | None = None
     drain_s: float = MOST_DRAIN_S
 
@@ -87,6 +89,7 @@ class LocalService:
         server = EmbeddedServer(self.layout.folder.data)
         start_afresh(server.log)
         server.start()
+        self.layout.folder.note_store(server.url)
         self._redis = RedisSettings(url=SecretStr(server.url))
         self._watch(server.child)
         return server.binary.label
@@ -132,6 +135,7 @@ class LocalService:
             "DARKROOM_REDIS__BROKER_URL": self._redis.broker(),
             "DARKROOM_API__HOST": self.layout.host,
             "DARKROOM_API__PORT": str(self.layout.port),
+            "DARKROOM_API__PROCESSES": str(self.layout.api_processes),
             "DARKROOM_WORKER__DRAIN_S": str(min(self.layout.drain_s, MOST_DRAIN_S)),
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", _OMP_WAIT_POLICY),
             "PYTHONUNBUFFERED": "1",

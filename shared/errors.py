@@ -56,6 +56,18 @@ class UnsupportedParameter(RequestError):
     code = "unsupported_parameter"
 
 
+class InvalidApiKey(RequestError):
+    """This API key is not valid here."""
+
+    code = "invalid_api_key"
+
+
+class PermissionDenied(RequestError):
+    """This API key must not do that."""
+
+    code = "permission_denied"
+
+
 class ModelNotFound(RequestError):
     """There is no such model."""
 
@@ -112,6 +124,12 @@ class TooManyJobs(Refused):
     """You have too many unfinished jobs; wait until some of them end."""
 
     code = "too_many_jobs"
+
+
+class RateLimitExceeded(Refused):
+    """You have asked too often; wait a moment."""
+
+    code = "rate_limit_exceeded"
 
 
 class QueueFull(Refused):

@@ -4,6 +4,7 @@ Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units a
 ``_s`` seconds, ``_bytes`` bytes, ``_px`` pixels.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -100,6 +101,20 @@ class ApiSettings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    processes: int = Field(1, ge=1, le=64, description="processes that serve the port together")
+    open: bool = Field(
+        default=False,
+        description="serve everybody where no API key was made, even where other machines reach the port",
+    )
+    published_on: str = Field(
+        "",
+        description="address that reaches this service where a container or proxy passes it on; default: host",
+    )
+    requests_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="submissions a minute of a caller whose key says nothing else; default: any number",
+    )
     sync_timeout_s: float = Field(
         570.0, gt=0, description="longest a call is held (the clients give up at 600)"
     )
@@ -107,8 +122,17 @@ class ApiSettings(Section):
     max_n: int = Field(4, ge=1, le=10, description="most pictures in one request")
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
     owner_salt: SecretStr = Field(
-        SecretStr("darkroom"), description="key of the hash that stands for owners and users"
+        SecretStr("darkroom"), description="key of the hashes that stand for owners, users and API keys"
     )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the service."""
+        host = (self.published_on or self.host).strip("[]")
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
 
 class ModelSettings(Section):

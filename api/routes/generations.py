@@ -7,11 +7,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.access import Counted, Generator
 from api.delivery import JOBS_PATH, describe, result_response
 from api.errors import json_response
 from api.generation_request import GenerationRequest, ResponseFormat
 from api.holding import CallerGone, hold, left, patiently
-from api.owner import Caller, CallerDep
+from api.owner import Caller
 from api.prefer import Delivery, DeliveryDep, Prefer
 from api.resources import Resources, ResourcesDep
 from api.schemas import (
@@ -39,12 +40,14 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorBody, "description": text}
         for status, text in {
             400: "A value or parameter is not supported.",
+            401: "The API key is missing or wrong.",
+            403: "The API key must not do this.",
             404: "There is no such model.",
             409: "The job was cancelled.",
             410: "The result has expired.",
             413: "The body is larger than allowed.",
             415: "The body is not JSON.",
-            429: "You have too many unfinished jobs.",
+            429: "You have too many unfinished jobs, or ask too often.",
             500: "The job failed.",
             503: "The service cannot take work now.",
             504: "The job took too long.",
@@ -71,11 +74,12 @@ def make_router(max_n: int) -> APIRouter:
             **ERRORS,
         },
         summary="Create images",
+        dependencies=[Counted],
     )
     async def create_images(
         request: Request,
         body: body_type,  # type: ignore[valid-type]
-        caller: CallerDep,
+        caller: Generator,
         resources: ResourcesDep,
         delivery: DeliveryDep,
     ) -> Response:

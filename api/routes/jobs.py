@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
+from api.access import Generator, Reader
 from api.delivery import describe, result_response
 from api.errors import json_response
 from api.holding import CallerGone, hold, left, patiently
-from api.owner import CallerDep
 from api.prefer import Prefer
 from api.resources import ResourcesDep
 from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
@@ -26,6 +26,8 @@ def _errors(**texts: str) -> dict[int | str, dict[str, Any]]:
         int(name.removeprefix("e")): {"model": ErrorBody, "description": text} for name, text in texts.items()
     }
     return {
+        401: {"model": ErrorBody, "description": "The API key is missing or wrong."},
+        403: {"model": ErrorBody, "description": "The API key must not do this."},
         422: {"model": ValidationErrorBody, "description": "A parameter is not what it may be."},
         503: {"model": ErrorBody, "description": "The job store cannot be reached."},
         **documented,
@@ -34,7 +36,7 @@ def _errors(**texts: str) -> dict[int | str, dict[str, Any]]:
 
 @router.get("", response_model=JobList, responses=_errors(e404="`after` is none of your jobs."))
 async def list_jobs(
-    caller: CallerDep,
+    caller: Reader,
     resources: ResourcesDep,
     limit: Annotated[int, Query(ge=1, le=100, description="Most jobs to return.")] = 20,
     after: Annotated[
@@ -51,7 +53,7 @@ async def list_jobs(
 async def read_job(
     request: Request,
     job_id: JobId,
-    caller: CallerDep,
+    caller: Reader,
     resources: ResourcesDep,
     prefer: Annotated[str, Header(description="`wait=N` holds until the status changes.")] = "",
 ) -> Response:
@@ -82,7 +84,7 @@ async def read_job(
         e504="The job's deadline passed.",
     ),
 )
-async def read_result(job_id: JobId, caller: CallerDep, resources: ResourcesDep) -> Response:
+async def read_result(job_id: JobId, caller: Reader, resources: ResourcesDep) -> Response:
     """The documented body, byte for byte the one that the held call gets."""
     return await result_response(resources.store, await resources.store.read(job_id, caller.owner), {})
 
@@ -100,7 +102,7 @@ async def read_result(job_id: JobId, caller: CallerDep, resources: ResourcesDep)
 )
 async def follow_job(
     job_id: JobId,
-    caller: CallerDep,
+    caller: Reader,
     resources: ResourcesDep,
     last_event_id: Annotated[
         str,
@@ -114,7 +116,7 @@ async def follow_job(
 
 
 @router.delete("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
-async def cancel_job(job_id: JobId, caller: CallerDep, resources: ResourcesDep) -> Response:
+async def cancel_job(job_id: JobId, caller: Generator, resources: ResourcesDep) -> Response:
     """Cancel a job. A finished one is left as it is."""
     await resources.store.cancel(job_id, caller.owner)
     record = await resources.store.read(job_id, caller.owner)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from api.access import Anyone
 from api.errors import json_response
 from api.resources import Resources, ResourcesDep
 from api.schemas import ErrorBody, ModelList, ModelObject
@@ -14,14 +15,17 @@ from shared.catalogue.families import batched_families
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 _STORE_AWAY: dict[int | str, dict[str, Any]] = {
-    503: {"model": ErrorBody, "description": "The job store cannot be reached."}
+    401: {"model": ErrorBody, "description": "The API key is missing or wrong."},
+    503: {"model": ErrorBody, "description": "The job store cannot be reached."},
 }
 
 
 @router.get("", response_model=ModelList, responses=_STORE_AWAY)
-async def list_models(resources: ResourcesDep) -> Response:
-    """The models, the default first."""
-    models = [await _model_object(spec, resources) for spec in await resources.offer.specs()]
+async def list_models(caller: Anyone, resources: ResourcesDep) -> Response:
+    """The models that you may use, the default first."""
+    specs = await resources.offer.specs()
+    allowed = caller.key.models if caller.key else ()
+    models = [await _model_object(spec, resources) for spec in specs if not allowed or spec.name in allowed]
     return json_response({"object": "list", "data": models}, 200)
 
 
@@ -31,7 +35,7 @@ async def list_models(resources: ResourcesDep) -> Response:
     responses={404: {"model": ErrorBody, "description": "There is no such model."}, **_STORE_AWAY},
 )
 async def read_model(
-    name: Annotated[str, Path(description="Name or alias.")], resources: ResourcesDep
+    name: Annotated[str, Path(description="Name or alias.")], _: Anyone, resources: ResourcesDep
 ) -> Response:
     """One model."""
     return json_response(await _model_object(await resources.offer.find(name), resources), 200)

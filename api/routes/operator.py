@@ -5,6 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from api.access import Admin
 from api.errors import json_response
 from api.overview import overview
 from api.resources import ResourcesDep
@@ -16,9 +17,13 @@ router = APIRouter(tags=["operator"])
 @router.get(
     "/v1/operator",
     response_model=OperatorView,
-    responses={503: {"model": ErrorBody, "description": "The job store cannot be reached."}},
+    responses={
+        401: {"model": ErrorBody, "description": "The API key is missing or wrong."},
+        403: {"model": ErrorBody, "description": "The API key lacks the scope `admin`."},
+        503: {"model": ErrorBody, "description": "The job store cannot be reached."},
+    },
 )
-async def operator(resources: ResourcesDep) -> Response:
+async def operator(_: Admin, resources: ResourcesDep) -> Response:
     """Queues, workers, how full their batches are, and recent failures; nothing of what was asked for."""
     seen = await overview(resources.store, resources.settings.jobs.lease_s)
     return json_response(asdict(seen), 200)

@@ -28,6 +28,9 @@ def up(
         int | None, typer.Option(help="port of the API; default: DARKROOM_API__PORT or 8000")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
+    api_workers: Annotated[
+        int | None, typer.Option(min=1, help="API processes; default: DARKROOM_API__PROCESSES or 1")
+    ] = None,
     redis_url: Annotated[
         str | None,
         typer.Option(help="Redis or Valkey to use; default: DARKROOM_REDIS__URL, or an embedded one"),
@@ -42,6 +45,7 @@ def up(
             host=settings.api.host,
             port=settings.api.port if port is None else port,
             workers=workers,
+            api_processes=api_workers or settings.api.processes,
             redis=chosen_redis(settings, redis_url),
             drain_s=settings.worker.drain_s,
         )

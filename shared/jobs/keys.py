@@ -31,6 +31,9 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``replay:{owner}:{digest}`` | string | the job and body digest of an Idempotency-Key |
 | ``claimed:{seed}`` | string | what a claim took, for the case that its reply was lost |
 | ``serving:{model}`` | zset | workers by their last heartbeat (ms) |
+| ``api_keys`` | hash | API keys by id, as JSON with a digest of the secret |
+| ``rate:{subject}`` | string | when a key's (or an owner's) whole budget of requests is there again (ms) |
+| ``usage:{subject}:{day}`` | hash | what an owner or a key used on a day (since 1970) by ``model:what`` |
 | ``models`` | set | models that a worker has ever served |
 | ``worker:{worker}`` | hash | what a worker says of itself |
 | ``pace`` | hash | learned milliseconds of a worker per unit of cost by model: how fast a queue drains |
@@ -88,6 +91,19 @@ class Keys:
     def worker(self, name: str) -> str:
         """What a worker says of itself."""
         return self.key("worker", name)
+
+    def rate(self, subject: str) -> str:
+        """What is left of a budget of requests."""
+        return self.key("rate", subject)
+
+    def usage(self, subject: str, day: int) -> str:
+        """What was used on a day, counted from 1970."""
+        return self.key("usage", subject, str(day))
+
+    @property
+    def api_keys(self) -> str:
+        """The API keys."""
+        return self.key("api_keys")
 
     @property
     def eta_error(self) -> str:

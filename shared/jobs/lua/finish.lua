@@ -9,7 +9,7 @@
 -- @arg usage json token counts
 -- @arg bytes bytes size of the images
 -- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
--- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes
+-- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage
 -- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end
@@ -33,6 +33,18 @@ end
 local latency_ms, device_ms = now - job.started_at, tonumber(ARGV[7])
 learn('latency', latency_ms)
 learn('pace', device_ms >= 0 and math.min(device_ms, latency_ms) or latency_ms)
+-- What it used, for its owner and its key: here, and so once, whatever was retried or sent twice.
+local used, day = cjson.decode(ARGV[5]), string.format('%d', math.floor(now / 86400000))
+local amounts = {jobs = 1, images = tonumber(ARGV[4]), input_tokens = used.input_tokens or 0, output_tokens = used.output_tokens or 0,
+  device_ms = math.floor(device_ms >= 0 and math.min(device_ms, latency_ms) or latency_ms)}
+local function charge(subject)
+  local account = key('usage', subject, day)
+  for what, amount in pairs(amounts) do redis.call('HINCRBY', account, job.model .. ':' .. what, string.format('%d', amount)) end
+  redis.call('EXPIRE', account, 400 * 86400)
+end
+charge(job.owner)
+local key_id = redis.call('HGET', record, 'key_id')
+if key_id and key_id ~= '' then charge('key.' .. key_id) end
 -- What is kept counts until the reaper finds that its time to live has passed.
 redis.call('INCRBY', key('result_bytes'), ARGV[6])
 redis.call('ZADD', key('results'), now + ttl_s * 1000, job.id .. ' ' .. ARGV[6])

@@ -90,6 +90,7 @@ def test_nothing_is_left_over_when_every_job_has_ended(caller: Caller, store: Wo
         "vtime",
         "pace",
         "latency",
+        "usage",
         "idle",
         "claimed",
     }

@@ -1,0 +1,116 @@
+"""Makes, lists and revokes API keys, in Redis itself: whoever reaches Redis is the operator."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from cli.run_folder import RunFolder
+from cli.valkey import EmbeddedServer
+from shared.api_keys import ApiKey, digest, id_of, new_text
+from shared.errors import ConfigurationError, StoreUnavailable
+from shared.jobs.keys import Keys
+from shared.redis_clients import UNREACHABLE, sync_client
+from shared.settings import RedisSettings
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just made; ``text`` is not kept anywhere."""
+
+    key: ApiKey
+    text: str
+
+
+class Keyholder:
+    """The API keys of a service.
+
+    Args:
+        settings: the service's Redis.
+        salt: of the digests; the service's ``api.owner_salt``.
+    """
+
+    def __init__(self, settings: RedisSettings, salt: bytes) -> None:
+        self._client: Any = sync_client(settings)
+        self._name = Keys(settings.prefix).api_keys
+        self._salt = salt
+
+    def create(self, name: str, **may: Any) -> NewKey:  # noqa: ANN401 - the fields of ApiKey
+        """Make a key; ``may`` are fields of :class:`ApiKey`.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+        """
+        text = new_text()
+        key = ApiKey(
+            id=id_of(text) or "",
+            name=name,
+            digest=digest(text, self._salt),
+            created_at=int(time.time()),
+            **{field: value for field, value in may.items() if value not in (None, ())},
+        )
+        self._keep(key)
+        return NewKey(key, text)
+
+    def all(self) -> list[ApiKey]:
+        """Return every key, revoked ones too, the oldest first.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+        """
+        with _reaching():
+            words = self._client.hvals(self._name)
+        return sorted(map(ApiKey.model_validate_json, words), key=lambda key: (key.created_at, key.id))
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """Revoke a key. It stays on the list: a service whose last key was revoked is not open to all.
+
+        Raises:
+            ConfigurationError: there is no such key.
+            StoreUnavailable: Redis cannot be reached.
+        """
+        with _reaching():
+            words = self._client.hget(self._name, key_id)
+        if words is None:
+            message = f"there is no API key {key_id}; `darkroom keys list` shows them"
+            raise ConfigurationError(message)
+        key = ApiKey.model_validate_json(words)
+        key = key.model_copy(update={"revoked_at": key.revoked_at or int(time.time())})
+        self._keep(key)
+        return key
+
+    def _keep(self, key: ApiKey) -> None:
+        with _reaching():
+            self._client.hset(self._name, key.id, key.model_dump_json(exclude_none=True))
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise StoreUnavailable from error
+
+
+@contextmanager
+def store_of(folder: RunFolder, redis: RedisSettings | None) -> Iterator[RedisSettings]:
+    """Give the service's Redis: the one named, or the embedded one of a folder.
+
+    The embedded server of a service that runs is found by what `up` noted; where none runs it is started for
+    as long as this takes.
+
+    Raises:
+        ConfigurationError: the embedded server cannot be reached or started.
+    """
+    if redis is not None:
+        yield redis
+        return
+    running = folder.running_store()
+    if running:
+        yield RedisSettings(url=SecretStr(running))
+        return
+    with folder, EmbeddedServer(folder.data) as server:
+        yield RedisSettings(url=SecretStr(server.url))
