@@ -1,15 +1,12 @@
 """``python -m api``: serve HTTP."""
 
-import socket
 import sys
 
-import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
-from typing_extensions import override
 
 from api.app import create_app
 from api.processes import Processes
+from api.serving import Server, config_of, serve
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure, get_logger
@@ -17,20 +14,6 @@ from shared.redis_clients import UNREACHABLE, sync_client
 from shared.settings import Settings
 
 log = get_logger(__name__)
-
-
-class Server(uvicorn.Server):
-    """uvicorn, whose held calls are let go when it is told to stop: it would wait for them in vain."""
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
-        super().__init__(config)
-        self._app = app
-
-    @override
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Send held calls elsewhere, then stop as uvicorn does."""
-        self._app.state.resources.stopping.set()
-        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -43,34 +26,12 @@ def main() -> int:
     except (ValidationError, ConfigurationError) as error:
         sys.stderr.write(f"darkroom api: {error}\n")
         return 1
-    config = _config(app, settings)
+    config = config_of(app, settings)
     if settings.api.processes == 1:
         Server(config, app).run()
         return 0
-    Processes(_serve, config.bind_socket(), settings.api.processes).run()
+    Processes(serve, config.bind_socket(), settings.api.processes).run()
     return 0
-
-
-def _config(app: FastAPI | str, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.api.host,
-        port=settings.api.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-        backlog=4096,
-    )
-
-
-def _serve(sockets: list[socket.socket]) -> None:
-    """Serve in a process of several, on the socket that all of them share."""
-    settings = Settings()
-    configure(settings.log)
-    app = create_app(settings)
-    Server(_config(app, settings), app).run(sockets)
 
 
 def _check_access(settings: Settings) -> None:

@@ -108,7 +108,7 @@ class ApiSettings(Section):
     )
     published_on: str = Field(
         "",
-        description="address that reaches this service where a container or proxy passes it on; default: host",
+        description="address that reaches this service where a proxy or container passes it on; else host",
     )
     requests_per_minute: int | None = Field(
         None,

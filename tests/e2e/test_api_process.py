@@ -1,12 +1,17 @@
 """The API as a process: it says what is wrong and ends, or serves until it is told to stop."""
 
+import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from cli.ports import LOOPBACK, free_port
 from cli.valkey import EmbeddedServer
 from tests.service import API, RunningService, process
+from tests.unit.cli.processes import is_alive
 from tests.waiting import wait_until
 
 
@@ -51,3 +56,83 @@ def test_it_stops_when_it_is_told_to(
 
     assert api.process.returncode in {0, -signal.SIGTERM}
     assert "Traceback" not in api.program.log.read_text(encoding="utf-8")
+
+
+def test_a_service_that_others_reach_does_not_start_without_a_key(
+    valkey: EmbeddedServer, tmp_path: Path, prefix: str
+) -> None:
+    settings = {"REDIS__URL": valkey.url, "REDIS__PREFIX": prefix, "API__PORT": "0", "API__HOST": "0.0.0.0"}
+    api = process("api", API, tmp_path, **{f"DARKROOM_{name}": value for name, value in settings.items()})
+    api.start()
+    try:
+        assert api.wait(30), "the API still runs"
+    finally:
+        api.kill()
+
+    assert api.process.returncode == 1
+    assert "darkroom keys create" in api.program.log.read_text(encoding="utf-8")
+
+
+class Several:
+    """Three API processes on one port."""
+
+    def __init__(self, valkey: EmbeddedServer, folder: Path, prefix: str) -> None:
+        self.port = free_port()
+        settings = {
+            "REDIS__URL": valkey.url,
+            "REDIS__PREFIX": prefix,
+            "API__PORT": str(self.port),
+            "API__PROCESSES": "3",
+        }
+        self.parent = process("api", API, folder, **{f"DARKROOM_{n}": value for n, value in settings.items()})
+
+    def children(self) -> set[int]:
+        """The processes that serve; Python's resource tracker is a child too."""
+        pid = self.parent.process.pid
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return {int(each) for each in found if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()}
+
+    def answers(self) -> bool:
+        with httpx2.Client(timeout=5, trust_env=False) as client:
+            try:
+                return client.get(f"http://{LOOPBACK}:{self.port}/healthz").status_code == 200
+            except httpx2.TransportError:
+                return False
+
+
+@pytest.fixture
+def several(valkey: EmbeddedServer, tmp_path: Path, prefix: str) -> Iterator[Several]:
+    several = Several(valkey, tmp_path, prefix)
+    several.parent.start()
+    try:
+        wait_until(several.answers, timeout_s=30, what="an answer")
+        wait_until(lambda: len(several.children()) == 3, timeout_s=30, what="three processes")
+        yield several
+    finally:
+        several.parent.kill()
+
+
+def test_a_process_of_several_that_dies_is_started_again(several: Several) -> None:
+    before = several.children()
+
+    os.kill(min(before), signal.SIGKILL)
+
+    wait_until(
+        lambda: len(several.children()) == 3 and several.children() != before,
+        timeout_s=20,
+        what="another process",
+    )
+    assert several.answers()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_several_processes_end_with_the_one_that_started_them(
+    several: Several, signum: signal.Signals
+) -> None:
+    children = several.children()
+
+    several.parent.send(signum)
+
+    assert several.parent.wait(20), "the API still runs"
+    wait_until(lambda: not any(map(is_alive, children)), timeout_s=20, what="the end of every process")
+    assert not several.answers()
