@@ -5,10 +5,14 @@ again.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
+from api.bulk import Blob
 from api.errors import job_error
 from api.store import ApiStore, Place
 from shared.errors import JobNotFinished
@@ -68,22 +72,34 @@ async def result_response(store: ApiStore, record: JobRecord, headers: dict[str,
     if record.status is not Status.SUCCEEDED:
         raise job_error(record.error, record.id)
     images = await store.images(record.id, record.params.n)
-    return Response(splice(record, images), 200, headers, media_type="application/json")
+    return Pieces(splice(record, images), headers)
 
 
-def splice(record: JobRecord, images: list[bytes]) -> bytes:
-    """Return the documented body around the stored base64. The same bytes every time."""
+class Pieces(Response):
+    """JSON that is sent in the pieces that it came in: joining them would copy every picture."""
+
+    def __init__(self, pieces: Sequence[Blob], headers: Mapping[str, str]) -> None:
+        self._pieces = pieces
+        length = sum(map(len, pieces))
+        super().__init__(None, 200, {**headers, "content-length": str(length)}, "application/json")
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def splice(record: JobRecord, images: Sequence[Blob]) -> list[Blob]:
+    """Return the documented body around the stored base64, in pieces. The same bytes every time."""
     created = (record.finished_at or record.created_at) // 1000
     usage = json.dumps(record.usage, separators=(",", ":")).encode()
-    return b"".join(
-        [
-            b'{"created":%d,"data":[{"b64_json":"' % created,
-            b'"},{"b64_json":"'.join(images),
-            b'"}],"usage":',
-            usage,
-            b"}",
-        ]
-    )
+    pieces: list[Blob] = [b'{"created":%d,"data":[{"b64_json":"' % created]
+    for image in images:
+        pieces += [image, b'"},{"b64_json":"']
+    pieces[-1] = b'"}],"usage":%s}' % usage
+    return pieces
 
 
 def _seconds(instant_ms: int | None) -> int | None:

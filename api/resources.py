@@ -50,6 +50,7 @@ class Resources:
         await self.followers.close()
         await self.watch.close()
         self.ringer.close()
+        self.store.close()
         for client in self.clients:
             await client.aclose()
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from api.bulk import Blob
 from api.cancelling import cancel_all
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -21,7 +22,7 @@ HEARTBEAT: Final = b": still here\n\n"
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def event(name: str, data: Mapping[str, Any], *, event_id: str = "", base64: bytes | None = None) -> bytes:
+def event(name: str, data: Mapping[str, Any], *, event_id: str = "", base64: Blob | None = None) -> bytes:
     """Return one event.
 
     Args:
@@ -32,7 +33,7 @@ def event(name: str, data: Mapping[str, Any], *, event_id: str = "", base64: byt
     """
     document = json.dumps(data, separators=(",", ":")).encode()
     if base64 is not None:
-        document = b'{"b64_json":"' + base64 + b'",' + document[1:]
+        document = b"".join((b'{"b64_json":"', base64, b'",', document[1:]))
     head = f"id: {event_id}\n" if event_id else ""
     return b"".join([head.encode(), b"event: ", name.encode(), b"\ndata: ", document, b"\n\n"])
 

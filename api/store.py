@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import redis
 import redis.asyncio as aioredis
 
+from api.bulk import Blob, BulkReader
 from shared.errors import JobNotFound, ResultExpired, StoreUnavailable
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
@@ -92,6 +93,7 @@ class ApiStore:
     def __init__(self, client: aioredis.Redis, settings: JobSettings, prefix: str) -> None:
         # redis-py types a reply as everything any protocol and decoding could make of it.
         self._client: Any = client
+        self._bulk = BulkReader(client.connection_pool)
         self._settings = settings
         self.keys = Keys(prefix)
         self._registered: dict[str, Callable[..., Awaitable[Any]]] = {}
@@ -171,16 +173,14 @@ class ApiStore:
         rows = await self._reach(fetch)
         return [(Status(s.decode()), int(a)) if s is not None else None for s, a in rows]
 
-    async def images(self, job_id: str, n: int) -> list[bytes]:
+    async def images(self, job_id: str, n: int) -> list[Blob]:
         """Return the base64 of each image of a job.
 
         Raises:
             ResultExpired: its time to live has passed.
         """
         fields = [str(index) for index in range(n)]
-        images: list[bytes | None] = await self._reach(
-            lambda: self._client.hmget(self.keys.result(job_id), fields)
-        )
+        images = await self._reach(lambda: self._bulk.hmget(self.keys.result(job_id), fields))
         whole = [image for image in images if image is not None]
         if len(whole) < n:
             raise ResultExpired
@@ -338,6 +338,10 @@ class ApiStore:
             return list(await pipe.execute())
 
         return await self._reach(fetch)
+
+    def close(self) -> None:
+        """Close what this store opened itself; the client is its maker's."""
+        self._bulk.close()
 
     async def _read_many(self, job_ids: list[str]) -> list[JobRecord]:
         async def fetch() -> list[Any]:

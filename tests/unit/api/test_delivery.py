@@ -19,7 +19,7 @@ USAGE = {
 
 def finished(n: int) -> bytes:
     ended = record(status=Status.SUCCEEDED, finished_at=1_700_000_009_999, usage=USAGE)
-    return splice(ended, [f"aW1hZ2U{i}".encode() for i in range(n)])
+    return b"".join(splice(ended, [f"aW1hZ2U{i}".encode() for i in range(n)]))
 
 
 @pytest.mark.parametrize("n", [1, 2, 10])
@@ -38,7 +38,7 @@ def test_a_result_is_the_same_bytes_every_time() -> None:
 
 def test_base64_goes_through_untouched() -> None:
     image = b"+/" * 1_000_000 + b"=="
-    body = splice(record(status=Status.SUCCEEDED, finished_at=1, usage=USAGE), [image])
+    body = b"".join(splice(record(status=Status.SUCCEEDED, finished_at=1, usage=USAGE), [image]))
 
     assert json.loads(body)["data"][0]["b64_json"].encode() == image
 

@@ -1,0 +1,110 @@
+"""Held calls, large pictures and submissions: ours and the usual pattern, in turn, in one run.
+
+    python -m benchmarks.traffic [--calls 5000] [--rate 500] [--rounds 2]
+
+One API process each, Valkey, and a client on plain sockets, all on the cores of this machine: quote the
+ratios. Nothing is drawn: jobs end when the benchmark says so, the same way on both sides. The usual pattern is FastAPI with Celery's result backend, whose route waits in the event loop (``poll``,
+five times a second) or in FastAPI's thread pool (``threads``).
+"""
+
+import argparse
+import asyncio
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks.traffic.measures import Held, hold, picture_ms, submits
+from benchmarks.traffic.sides import Side, ours, usual, wait_answering
+
+SIDES: Final[dict[str, Callable[[Path], AbstractContextManager[Side]]]] = {
+    "ours": ours,
+    "poll": partial(usual, way="poll"),
+    "threads": partial(usual, way="threads"),
+}
+
+
+def share(values: Sequence[float], part: float) -> float:
+    """Return a percentile of sorted values; not a number where there are none."""
+    return values[min(len(values) - 1, int(part * len(values)))] if values else float("nan")
+
+
+def held_line(name: str, held: Held) -> str:
+    """Return a line of the table of held calls."""
+    cells = [
+        f"{held.asked}",
+        f"{held.submitted}",
+        f"{held.bytes_a_call / 1024:.1f}",
+        f"{share(held.others_ms, 0.5):.1f} / {share(held.others_ms, 0.99):.1f}",
+        " / ".join(f"{1000 * share(held.woken_s, part):.0f}" for part in (0.5, 0.99, 1)),
+        f"{held.errors}",
+    ]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def held_calls(calls: int, a_second: float) -> None:
+    """Print the table of held calls."""
+    print(f"\n{calls} held calls, then {a_second:g} jobs end a second")
+    print("| side | calls | jobs before any ended | KiB a call | GET meanwhile, ms p50 / p99 ", end="")
+    print("| woken after, ms p50 / p99 / most | errors |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for name, start in SIDES.items():
+        with TemporaryDirectory() as folder, start(Path(folder)) as side:
+            wait_answering(side)
+            url = _redis_of(side)
+            held = asyncio.run(hold(side, name, url, calls, a_second, Path(folder)))
+            print(held_line(side.name, held), flush=True)
+
+
+def pictures(rounds: int) -> None:
+    """Print what a large picture costs the API."""
+    costs: dict[str, list[float]] = {"ours": [], "poll": []}
+    for _ in range(rounds):
+        for name, found in costs.items():
+            with TemporaryDirectory() as folder, SIDES[name](Path(folder)) as side:
+                wait_answering(side)
+                large, small = asyncio.run(picture_ms(side, 300))
+                found.append(large - small)
+                print(
+                    f"{side.name}: result of 2 MB {large:.2f} ms, of 1 KB {small:.2f} ms of CPU", flush=True
+                )
+    for name, found in costs.items():
+        print(f"{name}: 2 MB cost {statistics.median(found):.2f} ms of CPU more than 1 KB")
+
+
+def submissions(seconds: float) -> None:
+    """Print how many submissions a second there are."""
+    sides = {"ours": ours, "ours, two processes": partial(ours, processes=2), "usual": SIDES["poll"]}
+    for name, start in sides.items():
+        with TemporaryDirectory() as folder, start(Path(folder)) as side:
+            wait_answering(side)
+            rate, bad, took_ms = asyncio.run(submits(side, seconds, connections=32))
+            print(
+                f"{name}: {rate:.0f} submissions a second, {bad} refused, "
+                f"ms p50 {share(took_ms, 0.5):.1f}, p99 {share(took_ms, 0.99):.1f}",
+                flush=True,
+            )
+
+
+def _redis_of(side: Side) -> str:
+    environment = side.api.program.environment
+    return environment.get("DARKROOM_REDIS__URL") or environment["USUAL_REDIS"]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=5000, help="held calls")
+    parser.add_argument("--rate", type=float, default=500, help="jobs that end a second")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of large pictures")
+    parser.add_argument("--seconds", type=float, default=10, help="of submissions")
+    options = parser.parse_args()
+    submissions(options.seconds)
+    pictures(options.rounds)
+    held_calls(options.calls, options.rate)
+
+
+if __name__ == "__main__":
+    main()

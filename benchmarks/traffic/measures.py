@@ -1,0 +1,138 @@
+"""What is measured of a side: held calls, the way of a large picture, submissions a second."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.traffic.sides import Side, cpu_s, memory_bytes
+from benchmarks.traffic.wire import Answer, Wire, get
+from shared.settings import REPO_ROOT
+
+PICTURE_BYTES: Final = 2 * 1024**2
+SMALL_BYTES: Final = 1024
+_OPENING: Final = 200
+
+
+@dataclass(frozen=True)
+class Held:
+    """What holding calls did.
+
+    Attributes:
+        asked, submitted: calls that were made, and how many had become jobs before any ended.
+        bytes_a_call: resident memory beyond the idle process, each.
+        others_ms: latencies of other requests meanwhile.
+        woken_s: from the end of a job to the last byte at its caller.
+        errors: answers that were no picture.
+    """
+
+    asked: int
+    submitted: int
+    bytes_a_call: float
+    others_ms: Sequence[float]
+    woken_s: Sequence[float]
+    errors: int
+
+
+async def hold(side: Side, kind: str, url: str, calls: int, a_second: float, folder: Path) -> Held:
+    """Hold so many calls, ask other things meanwhile, then end the jobs at a rate."""
+    other = await Wire.open(side.port)
+    for _ in range(50):
+        await other.ask(get("/healthz"))
+    idle = memory_bytes(side.api)
+    waiting = []
+    for start in range(0, calls, _OPENING):
+        wires = [await Wire.open(side.port) for _ in range(min(_OPENING, calls - start))]
+        waiting += [asyncio.create_task(wire.ask(side.hold)) for wire in wires]
+        await _until_still(side, seconds=0.1)
+    await _until_still(side, seconds=2)
+    submitted, held = side.waiting(), memory_bytes(side.api)
+    others_ms = await _ask_meanwhile(other, 300)
+    ended_file = folder / "ended.json"
+    arguments = (kind, url, str(calls), str(a_second), str(SMALL_BYTES), str(ended_file))
+    finisher = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.traffic.finisher", *arguments, cwd=REPO_ROOT
+    )
+    done, late = await asyncio.wait(waiting, timeout=150)
+    for task in late:
+        task.cancel()
+    await finisher.wait()
+    answers = [task.result() for task in done if task.exception() is None]
+    return Held(
+        asked=calls,
+        submitted=submitted,
+        bytes_a_call=(held - idle) / calls,
+        others_ms=others_ms,
+        woken_s=_woken(side, answers, json.loads(ended_file.read_text())),
+        errors=calls - sum(answer.status == 200 for answer in answers),  # noqa: PLR2004
+    )
+
+
+def _woken(side: Side, answers: Sequence[Answer], ended: dict[str, float]) -> list[float]:
+    good = [answer for answer in answers if answer.status == 200]  # noqa: PLR2004
+    return sorted(answer.at - ended[side.job_id(answer.headers, answer.body)] for answer in good)
+
+
+async def _until_still(side: Side, seconds: float) -> None:
+    """Wait until no more jobs arrive for so long."""
+    last, since = side.waiting(), time.monotonic()
+    while time.monotonic() - since < seconds:
+        await asyncio.sleep(0.02)
+        now = side.waiting()
+        if now != last:
+            last, since = now, time.monotonic()
+
+
+async def _ask_meanwhile(wire: Wire, times: int) -> list[float]:
+    found = []
+    for _ in range(times):
+        began_at = time.perf_counter()
+        await wire.ask(get("/healthz"))
+        found.append(1000 * (time.perf_counter() - began_at))
+        await asyncio.sleep(0.005)
+    return sorted(found)
+
+
+async def picture_ms(side: Side, times: int) -> tuple[float, float]:
+    """Return the API's CPU time for a result of 2 MB and for one of 1 KB, in ms each."""
+    wire = await Wire.open(side.port)
+    costs = []
+    for size in (PICTURE_BYTES, SMALL_BYTES):
+        await wire.ask(side.submit)
+        (job,) = side.take(1)
+        ask = side.result(side.finish(job, b"A" * size))
+        for _ in range(20):
+            await wire.ask(ask)
+        before = cpu_s(side.api)
+        for _ in range(times):
+            answer = await wire.ask(ask)
+            if len(answer.body) <= size:
+                sys.exit(f"no picture came: {answer.body[:200]!r}")
+        costs.append(1000 * (cpu_s(side.api) - before) / times)
+    return costs[0], costs[1]
+
+
+async def submits(side: Side, seconds: float, connections: int) -> tuple[float, int, list[float]]:
+    """Submit as fast as answers come; return how many a second, how many refused, and latencies in ms."""
+    good, bad, took_ms = 0, 0, []
+    ends_at = time.monotonic() + seconds
+
+    async def one() -> None:
+        nonlocal good, bad
+        wire = await Wire.open(side.port)
+        while time.monotonic() < ends_at:
+            began_at = time.perf_counter()
+            answer = await wire.ask(side.submit)
+            took_ms.append(1000 * (time.perf_counter() - began_at))
+            if answer.status in {200, 202}:
+                good += 1
+            else:
+                bad += 1
+        wire.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return good / seconds, bad, sorted(took_ms)
