@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from api import errors
 from api.middleware import JsonBodies, RequestContext
 from api.resources import build
-from api.routes import generations, health, jobs, models, operator, playground, usage
+from api.routes import generations, health, jobs, metrics, models, operator, playground, usage
 from api.routes.generations import GENERATIONS_PATH
 from shared.errors import DarkroomError
 from shared.logs import configure
@@ -40,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.include_router(operator.router)
     app.include_router(usage.router)
+    app.include_router(metrics.router)
     app.include_router(playground.router)
     app.mount("/playground", playground.Files(directory=playground.FOLDER), name="playground")
     app.add_exception_handler(DarkroomError, errors.on_darkroom_error)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.status import HTTP_400_BAD_REQUEST, HTTP_405_METHOD_NOT_ALLOWED
 
+from api.metrics import REFUSALS
 from shared import errors as e
 from shared.logs import get_logger
 
@@ -84,6 +85,7 @@ def error_content(error: e.DarkroomError) -> dict[str, Any]:
 def error_response(error: e.DarkroomError) -> Response:
     """Return the response of one of our errors."""
     shape = wire(type(error))
+    REFUSALS.labels(code=error.code).inc()
     headers = dict(shape.headers)
     if isinstance(error, e.Refused):
         headers["retry-after"] = str(min(60, max(1, error.retry_after_s or 1)))

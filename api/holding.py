@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from api.cancelling import cancel_all
+from api.metrics import HELD
 from api.resources import Resources
 from shared.errors import Stopping, StoreUnavailable
 from shared.logs import get_logger
@@ -50,6 +51,7 @@ async def hold(
         CallerGone: the client hung up meanwhile.
         Stopping: this process was told to end; a retry attaches to the job at another one.
     """
+    HELD.inc()
     answer = asyncio.create_task(waiting)
     leaving = asyncio.create_task(_disconnected(request))
     stopping = asyncio.create_task(_told_to_end(resources))
@@ -61,6 +63,7 @@ async def hold(
             raise CallerGone
         raise Stopping(job_id=job_id, retry_after_s=1)
     finally:
+        HELD.dec()
         await cancel_all((answer, leaving, stopping))
 
 

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import bug_response, error_response
+from api.metrics import observe_request
 from shared.errors import BodyTooLarge, NotJson
 from shared.logs import get_logger
 
@@ -58,7 +59,9 @@ class RequestContext:
             await bug_response(error)(scope, receive, send_with_id)
         finally:
             write = log.debug if scope["path"] in {"/healthz", "/readyz"} else log.info
-            duration_ms = round((time.monotonic() - started) * 1000, 1)
+            took_s = time.monotonic() - started
+            observe_request(scope, status, took_s)
+            duration_ms = round(took_s * 1000, 1)
             write(
                 "request.answered",
                 method=scope["method"],

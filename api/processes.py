@@ -12,6 +12,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Final
 
+from api.metrics import forget, share
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -43,6 +44,7 @@ class Processes:
         """Return after SIGTERM or SIGINT, when every process has ended."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._stop)
+        share()
         self._running = [self._start() for _ in range(self._count)]
         while not self._stopping.wait(_LOOK_S):
             self._running = [each if each.is_alive() else self._again(each) for each in self._running]
@@ -60,6 +62,7 @@ class Processes:
 
     def _again(self, dead: SpawnProcess) -> SpawnProcess:
         log.error("process.died", pid=dead.pid, exit_code=dead.exitcode)
+        forget(dead.pid)
         dead.close()
         return self._start()
 

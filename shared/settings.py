@@ -167,6 +167,10 @@ class WorkerSettings(Section):
         description="device memory that models may fill; above, the one unused for longest leaves; "
         "default: nine tenths",
     )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port at which this worker shows its own metrics; default: none"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address of that port")
     torch_threads: int | None = Field(
         None, ge=1, description="CPU threads of torch; default: torch's own choice"
     )

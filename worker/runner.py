@@ -31,6 +31,7 @@ from shared.settings import WorkerSettings
 from shared.usage import usage
 from worker.engine import Engine, ImageResult
 from worker.ledger import HANDED_BACK, Held, Ledger
+from worker.metrics import observe_attempt
 from worker.planning import image_request
 from worker.store import Attempt, WorkerStore
 
@@ -114,10 +115,12 @@ class Runner:
         attempt, started = held.attempt, time.monotonic()
         bound = log.bind(job_id=attempt.job_id, attempt=attempt.number, request_id=attempt.request_id)
         stages: dict[str, float] = {}
-        outcome = "succeeded"
+        outcome, steps = "succeeded", 0
         try:
             params = Params.model_validate_json(attempt.params)
-            result = self._engine.submit(image_request(params, spec), held).result()
+            request = image_request(params, spec)
+            steps = request.steps
+            result = self._engine.submit(request, held).result()
             stages = dict(result.timings_s)
             stages["deliver"] = self._deliver(held, params, result)
         except AttemptCancelled:
@@ -140,6 +143,7 @@ class Runner:
             outcome = self._end(attempt, GenerationFailed())
             bound.error("attempt.crashed", exc_info=error)
         write = bound.info if outcome == "succeeded" else bound.warning
+        observe_attempt(spec.name, outcome, stages, steps)
         seconds = {f"{stage}_s": round(value, 4) for stage, value in stages.items()}
         write("attempt.ended", outcome=outcome, total_s=round(time.monotonic() - started, 4), **seconds)
 

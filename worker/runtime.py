@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 
 from shared.catalogue import Catalogue
 from shared.celery_app import Doorbell
@@ -13,6 +14,7 @@ from shared.redis_clients import sync_client
 from shared.settings import Settings
 from worker.engine import Engine
 from worker.ledger import Ledger
+from worker.metrics import serve, watch_batch
 from worker.previews import Outbox
 from worker.runner import Runner
 from worker.store import WorkerStore
@@ -71,11 +73,15 @@ class Runtime:
             settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog, lambda: outbox.send(store)
         )
         self._hand_back: threading.Timer | None = None
+        self._metrics: Callable[[], None] | None = None
+        watch_batch(lambda: self.engine.rows, self.engine.capacity)
 
     def start(self) -> None:
         """Let the world know that this worker is there."""
         for ticker in self._tickers:
             ticker.start()
+        if self._settings.worker.metrics_port is not None:
+            self._metrics = serve(self._settings.worker.metrics_port, self._settings.worker.metrics_host)
         log.info("worker.started", worker=self.name, device=self.engine.device_name, slots=self.slots)
 
     def drain(self) -> None:
@@ -94,6 +100,8 @@ class Runtime:
             self._hand_back.cancel()
         for ticker in self._tickers:
             ticker.stop()
+        if self._metrics is not None:
+            self._metrics()
         self.engine.close()
         self._doorbell.close()
         self._client.close()

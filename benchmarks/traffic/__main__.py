@@ -3,8 +3,9 @@
     python -m benchmarks.traffic [--calls 5000] [--rate 500] [--rounds 2]
 
 One API process each, Valkey, and a client on plain sockets, all on the cores of this machine: quote the
-ratios. Nothing is drawn: jobs end when the benchmark says so, the same way on both sides. The usual pattern is FastAPI with Celery's result backend, whose route waits in the event loop (``poll``,
-five times a second) or in FastAPI's thread pool (``threads``).
+ratios. Nothing is drawn: jobs end when the benchmark says so, the same way on both sides. The usual pattern
+is FastAPI with Celery's result backend, whose route waits in the event loop (``poll``, five times a second)
+or in FastAPI's thread pool (``threads``).
 """
 
 import argparse

@@ -34,6 +34,7 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``api_keys`` | hash | API keys by id, as JSON with a digest of the secret |
 | ``rate:{subject}`` | string | when a key's (or an owner's) whole budget of requests is there again (ms) |
 | ``usage:{subject}:{day}`` | hash | what an owner or a key used on a day (since 1970) by ``model:what`` |
+| ``counts`` | hash | what happened to jobs, for the metrics, by ``model:what:value`` |
 | ``models`` | set | models that a worker has ever served |
 | ``worker:{worker}`` | hash | what a worker says of itself |
 | ``pace`` | hash | learned milliseconds of a worker per unit of cost by model: how fast a queue drains |
@@ -99,6 +100,21 @@ class Keys:
     def usage(self, subject: str, day: int) -> str:
         """What was used on a day, counted from 1970."""
         return self.key("usage", subject, str(day))
+
+    @property
+    def counts(self) -> str:
+        """What happened to jobs, for the metrics."""
+        return self.key("counts")
+
+    @property
+    def results(self) -> str:
+        """The results that can be fetched."""
+        return self.key("results")
+
+    @property
+    def result_bytes(self) -> str:
+        """What they take."""
+        return self.key("result_bytes")
 
     @property
     def api_keys(self) -> str:

@@ -7,7 +7,7 @@
 -- @arg lease_ms ms how long the jobs are the worker's without a renewal
 -- @arg want count most jobs to take; 0: only what an earlier call with this seed took
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
--- @derives lanes, lane, queue, idle, vtime, backlog, job, leases, deadlines, unfinished, done, moved, claimed
+-- @derives lanes, lane, queue, idle, vtime, backlog, job, leases, deadlines, unfinished, done, moved, claimed, counts
 -- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses}, …} held_back 1: a job waits for an idle worker
 local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, want, alone = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'

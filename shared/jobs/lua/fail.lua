@@ -7,7 +7,7 @@
 -- @arg code string public error code
 -- @arg message string public error message
 -- @arg again string never: the job fails; retry: it is queued again while it has attempts left; free: queued again, no attempt spent
--- @derives job, leases, deadlines, unfinished, done, moved, queue, lanes, lane, idle, backlog
+-- @derives job, leases, deadlines, unfinished, done, moved, queue, lanes, lane, idle, backlog, counts
 -- @returns {0, status} failed or queued; {-1} no such job, {-2} no longer this attempt's
 redis.call('DEL', KEYS[1])
 local job = read(ARGV[2])

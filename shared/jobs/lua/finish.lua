@@ -9,7 +9,7 @@
 -- @arg usage json token counts
 -- @arg bytes bytes size of the images
 -- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
--- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage
+-- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts
 -- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end
@@ -57,5 +57,18 @@ if tonumber(v[1] or '-1') >= 0 then
   local known = tonumber(redis.call('HGET', key('eta_error'), job.model) or share)
   redis.call('HSET', key('eta_error'), job.model, exact(known + (share - known) / 10))
 end
+-- How long it waited, ran and took in all, by the smallest of these bounds that it stayed within.
+local function observe(what, ms)
+  local within = 'inf'
+  for _, bound in ipairs({100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000, 600000}) do
+    if ms <= bound then within = string.format('%d', bound); break end
+  end
+  count(job.model, what, within)
+  count(job.model, what, 'sum', ms)
+end
+local created_at = tonumber(v[2])
+observe('wait', math.max(0, job.started_at - created_at))
+observe('run', latency_ms)
+observe('total', math.max(0, now - created_at))
 conclude(job, 'succeeded')
 return {0, error_ms}

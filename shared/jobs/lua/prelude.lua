@@ -21,6 +21,11 @@ local function read(id)
     record_ttl_s = v[13], attach = v[14], worker = v[15], keep = v[16] == '1'}
 end
 
+-- Count what happened to jobs of a model, for the metrics: once for each change, whoever caused it.
+local function count(model, what, value, by)
+  redis.call('HINCRBY', key('counts'), model .. ':' .. what .. ':' .. value, string.format('%d', by or 1))
+end
+
 local function virtual_time(model) return tonumber(redis.call('GET', key('vtime', model)) or '0') end
 
 -- Put a job in its lane. A lane that was empty takes up where it left off, but never behind the model's time.
@@ -60,6 +65,7 @@ local function requeue(job)
   enqueue(job)
   redis.call('ZINCRBY', key('lanes', job.model), exact(-job.cost / job.weight), job.lane)
   redis.call('XADD', key('moved'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', 'queued')
+  count(job.model, 'attempts', 'requeued')
 end
 
 -- Make a job terminal and announce it. The caller has checked that it is not terminal yet.
@@ -75,6 +81,7 @@ local function conclude(job, status, error_json)
   if redis.call('DECRBY', key('owed', job.owner), job.cost) <= 0 then redis.call('DEL', key('owed', job.owner)) end
   if status ~= 'succeeded' and job.attach ~= '' then redis.call('DEL', job.attach) end
   redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
+  count(job.model, 'ended', status)
 end
 
 -- How many queued jobs of a model start before one of `lane` that stands at `tag`. Lanes take turns by virtual

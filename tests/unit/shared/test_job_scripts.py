@@ -91,6 +91,7 @@ def test_nothing_is_left_over_when_every_job_has_ended(caller: Caller, store: Wo
         "pace",
         "latency",
         "usage",
+        "counts",
         "idle",
         "claimed",
     }

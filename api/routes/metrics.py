@@ -1,0 +1,174 @@
+"""``GET /metrics``: what this service counts, as Prometheus reads it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+from starlette.responses import Response
+from typing_extensions import override
+
+from api.access import Admin
+from api.metrics import registry
+from api.overview import Overview, overview
+from api.resources import Resources, ResourcesDep
+from api.schemas import ErrorBody
+from api.store import ApiStore
+from shared.errors import StoreUnavailable
+
+router = APIRouter(tags=["health"])
+
+# Those of finish.lua, which counts.
+BOUNDS_MS: Final = (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000, 600000)
+
+# Name, what it is, and the member of QueueState that it shows.
+_OF_A_MODEL: Final = (
+    ("darkroom_jobs_queued", "Jobs that wait.", "queued"),
+    ("darkroom_jobs_running", "Jobs that workers hold.", "running"),
+    ("darkroom_oldest_queued_age_seconds", "How long the oldest queued job has waited.", "oldest_s"),
+    ("darkroom_workers", "Live workers that serve the model.", "workers"),
+    (
+        "darkroom_eta_error_ratio",
+        "By how much predicted ends are missed of late, of the time taken.",
+        "eta_error",
+    ),
+)
+_OF_A_WORKER: Final = (
+    ("darkroom_worker_rows", "Images that a worker denoises now.", "rows"),
+    ("darkroom_worker_slots", "Jobs that a worker can hold.", "capacity"),
+)
+_DURATIONS: Final = {
+    "wait": (
+        "darkroom_job_wait_seconds",
+        "From a job's submission to the start of the attempt that succeeded.",
+    ),
+    "run": ("darkroom_job_run_seconds", "From the start of the attempt that succeeded to its end."),
+    "total": ("darkroom_job_duration_seconds", "From a job's submission to its picture."),
+}
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Prometheus's text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        401: {"model": ErrorBody, "description": "The API key is missing or wrong."},
+        403: {"model": ErrorBody, "description": "The API key lacks the scope `admin`."},
+    },
+)
+async def metrics(_: Admin, resources: ResourcesDep) -> Response:
+    """Queues, workers, jobs, requests; without Redis what processes count, and ``darkroom_store_up 0``."""
+    families = await _of_the_store(resources)
+    store = CollectorRegistry()
+    store.register(_Families(families))
+    text = generate_latest(registry()) + generate_latest(store)
+    return Response(text, 200, {"content-type": CONTENT_TYPE_LATEST})
+
+
+class _Families(Collector):
+    """Metrics that were read just now."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = tuple(families)
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+async def _of_the_store(resources: Resources) -> list[Metric]:
+    up = GaugeMetricFamily("darkroom_store_up", "Whether Redis answers.")
+    try:
+        seen = await overview(resources.store, resources.settings.jobs.lease_s)
+        found = [*_of_models(seen), *_of_workers(seen), *await _of_jobs(resources.store)]
+    except StoreUnavailable:
+        up.add_metric([], 0)
+        return [up]
+    up.add_metric([], 1)
+    return [up, *found]
+
+
+def _of_models(seen: Overview) -> Iterator[Metric]:
+    for name, words, member in _OF_A_MODEL:
+        family = GaugeMetricFamily(name, words, labels=["model"])
+        for queue in seen.models:
+            value = getattr(queue, member)
+            if value is not None:
+                family.add_metric([queue.model], value)
+        yield family
+
+
+def _of_workers(seen: Overview) -> Iterator[Metric]:
+    for name, words, member in _OF_A_WORKER:
+        family = GaugeMetricFamily(name, words, labels=["worker"])
+        for worker in seen.workers:
+            family.add_metric([worker.name], getattr(worker, member))
+        yield family
+
+
+async def _of_jobs(store: ApiStore) -> list[Metric]:
+    keys = store.keys
+    counts, results, result_bytes, dead, memory = await store.pipelined(
+        lambda pipe: (
+            pipe.hgetall(keys.counts),
+            pipe.zcard(keys.results),
+            pipe.get(keys.result_bytes),
+            pipe.xlen(keys.dead),
+            pipe.info("memory"),
+        )
+    )
+    return [
+        _gauge("darkroom_results", "Results that can be fetched.", results),
+        _gauge("darkroom_result_bytes", "What they take in Redis.", int(result_bytes or 0)),
+        _gauge("darkroom_jobs_dead", "Jobs on the list of the dead.", dead),
+        _gauge("darkroom_store_memory_bytes", "Memory that Redis uses.", int(memory["used_memory"])),
+        _gauge(
+            "darkroom_store_memory_limit_bytes",
+            "Redis's maxmemory; 0: none.",
+            int(memory.get("maxmemory", 0)),
+        ),
+        *_counted(counts),
+    ]
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value=value)
+
+
+def _counted(counts: Mapping[bytes, bytes]) -> Iterator[Metric]:
+    """Yield what the scripts counted, by ``model:what:value``."""
+    by_what: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    for name, amount in counts.items():
+        model, what, value = name.decode().rsplit(":", 2)
+        by_what[what][model][value] = int(amount)
+    ended = CounterMetricFamily("darkroom_jobs_ended", "Jobs that ended.", labels=["model", "status"])
+    for model, values in by_what["ended"].items():
+        for status, times in values.items():
+            ended.add_metric([model, status], times)
+    yield ended
+    requeued = CounterMetricFamily(
+        "darkroom_attempts_requeued", "Attempts whose job was queued again.", labels=["model"]
+    )
+    for model, values in by_what["attempts"].items():
+        requeued.add_metric([model], values.get("requeued", 0))
+    yield requeued
+    for what, (name_, words) in _DURATIONS.items():
+        yield _histogram(name_, words, by_what[what])
+
+
+def _histogram(name: str, words: str, of_models: Mapping[str, Mapping[str, int]]) -> Metric:
+    family = HistogramMetricFamily(name, words, labels=["model"])
+    for model, values in of_models.items():
+        buckets, so_far = [], 0
+        for bound in BOUNDS_MS:
+            so_far += values.get(str(bound), 0)
+            buckets.append((str(bound / 1000), float(so_far)))
+        buckets.append(("+Inf", float(so_far + values.get("inf", 0))))
+        family.add_metric([model], buckets=buckets, sum_value=values.get("sum", 0) / 1000)
+    return family

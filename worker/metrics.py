@@ -1,0 +1,51 @@
+"""What a worker counts itself, for Prometheus; whatever all workers have in common is counted in Redis."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+ATTEMPTS: Final = Counter("darkroom_worker_attempts", "Attempts that ended here.", ["model", "outcome"])
+STAGES: Final = Histogram(
+    "darkroom_worker_stage_seconds",
+    "What a successful attempt spent in each stage: queue, load, denoise, decode, encode, deliver.",
+    ["model", "stage"],
+    buckets=_BOUNDS_S,
+)
+STEPS: Final = Histogram(
+    "darkroom_worker_step_seconds",
+    "A denoising step, as the attempt saw it: with the steps of others in between.",
+    ["model"],
+    buckets=_BOUNDS_S,
+)
+OCCUPANCY: Final = Gauge(
+    "darkroom_worker_batch_occupancy", "Images that are denoised now, of those that fit."
+)
+
+
+def observe_attempt(model: str, outcome: str, stages: Mapping[str, float], steps: int) -> None:
+    """Count an attempt that ended; ``stages`` in seconds, empty where it ended without a picture."""
+    ATTEMPTS.labels(model=model, outcome=outcome).inc()
+    for stage, seconds in stages.items():
+        STAGES.labels(model=model, stage=stage).observe(seconds)
+    if steps and "denoise" in stages:
+        STEPS.labels(model=model).observe(stages["denoise"] / steps)
+
+
+def watch_batch(rows: Callable[[], int], capacity: int) -> None:
+    """Show how full the batch is whenever somebody asks."""
+    OCCUPANCY.set_function(lambda: rows() / max(1, capacity))
+
+
+def serve(port: int, host: str) -> Callable[[], None]:
+    """Show the metrics over HTTP from a thread; return what ends it."""
+    server, thread = start_http_server(port, host)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
