@@ -40,9 +40,7 @@ class Held:
 
 async def hold(side: Side, kind: str, url: str, calls: int, a_second: float, folder: Path) -> Held:
     """Hold so many calls, ask other things meanwhile, then end the jobs at a rate."""
-    other = await Wire.open(side.port)
-    for _ in range(50):
-        await other.ask(get("/healthz"))
+    await _ask(side, 50)
     idle = memory_bytes(side.api)
     waiting = []
     for start in range(0, calls, _OPENING):
@@ -51,7 +49,7 @@ async def hold(side: Side, kind: str, url: str, calls: int, a_second: float, fol
         await _until_still(side, seconds=0.1)
     await _until_still(side, seconds=2)
     submitted, held = side.waiting(), memory_bytes(side.api)
-    others_ms = await _ask_meanwhile(other, 300)
+    others_ms = await _ask(side, 300)
     ended_file = folder / "ended.json"
     arguments = (kind, url, str(calls), str(a_second), str(SMALL_BYTES), str(ended_file))
     finisher = await asyncio.create_subprocess_exec(
@@ -87,13 +85,17 @@ async def _until_still(side: Side, seconds: float) -> None:
             last, since = now, time.monotonic()
 
 
-async def _ask_meanwhile(wire: Wire, times: int) -> list[float]:
-    found = []
-    for _ in range(times):
+async def _ask(side: Side, times: int) -> list[float]:
+    """Ask whether the process lives so often, or for a minute; return the latencies in ms, sorted."""
+    found: list[float] = []
+    gives_up_at = time.monotonic() + 60
+    wire = await Wire.open(side.port)
+    while len(found) < times and time.monotonic() < gives_up_at:
         began_at = time.perf_counter()
         await wire.ask(get("/healthz"))
         found.append(1000 * (time.perf_counter() - began_at))
         await asyncio.sleep(0.005)
+    wire.close()
     return sorted(found)
 
 
