@@ -93,7 +93,7 @@ def _torch_finding(version: str, cuda: str | None, gpus: int, driver: str) -> Fi
     if gpus:
         return Finding("torch", Verdict.OK, f"{version}, CUDA {cuda}, {gpus} GPU(s)")
     if driver and cuda is None:
-        mend = "to use the GPU, install the CUDA build of torch (see the README)"
+        mend = "to use the GPU, install the CUDA build of torch (see docs/models.md)"
         return Finding("torch", Verdict.NOTE, f"{version} is a CPU build, but there is a GPU driver", mend)
     if driver:
         mend = "to use the GPU, look at nvidia-smi: the driver may be too old for this CUDA"

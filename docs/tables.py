@@ -1,4 +1,4 @@
-"""Writes the tables of the README that the code knows best: settings, errors and models.
+"""Writes what the code knows best into the documents: settings, errors, models, and the OpenAPI file.
 
 Run it from the top of the tree after changing any of them; a test compares::
 
@@ -6,22 +6,28 @@ Run it from the top of the tree after changing any of them; a test compares::
 """
 # ruff: noqa: INP001 - a script beside the documents, no package
 
+import json
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+# Of this tree, whichever one is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from api.app import create_app
 from api.errors import INVALID_REQUEST, SERVER_ERROR, wire
 from shared import errors
 from shared.catalogue import Catalogue
 from shared.settings import REPO_ROOT, Section, Settings
 
-README: Final = REPO_ROOT / "README.md"
+DOCS: Final = REPO_ROOT / "docs"
+OPENAPI: Final = DOCS / "openapi.json"
 CATALOGUE: Final = REPO_ROOT / "models" / "catalog.toml"
 
 _ON_THE_WIRE: Final = (errors.RequestError, errors.Refused, errors.JobFailed, errors.HeldTooLong)
@@ -107,10 +113,19 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
-TABLES: Final[dict[str, tuple[Row, Callable[[], Iterator[Row] | list[Row]]]]] = {
-    "settings": (("variable", "default", "what it is"), settings_rows),
-    "errors": (("status", "code", "type", "header", "when"), error_rows),
-    "models": (
+class Table(NamedTuple):
+    """A table that is generated: the document it stands in, its heads and its rows."""
+
+    document: Path
+    heads: Row
+    rows: Callable[[], Iterator[Row] | list[Row]]
+
+
+TABLES: Final = {
+    "settings": Table(DOCS / "settings.md", ("variable", "default", "what it is"), settings_rows),
+    "errors": Table(DOCS / "api.md", ("status", "code", "type", "header", "when"), error_rows),
+    "models": Table(
+        DOCS / "models.md",
         ("model", "what it is", "native size", "steps low / medium / high", "memory", "licence"),
         model_rows,
     ),
@@ -119,7 +134,7 @@ TABLES: Final[dict[str, tuple[Row, Callable[[], Iterator[Row] | list[Row]]]]] = 
 
 def table(name: str) -> str:
     """Return a table as Markdown."""
-    heads, rows = TABLES[name]
+    _, heads, rows = TABLES[name]
     return "\n".join([_line(heads), _line(["---"] * len(heads)), *map(_line, rows())])
 
 
@@ -133,28 +148,35 @@ def marked(name: str) -> re.Pattern[str]:
     return re.compile(f"({begin}).*?({end})", re.DOTALL)
 
 
-def written(text: str) -> str:
-    """Return a document with every marked table as it should be.
+def written(name: str, text: str) -> str:
+    """Return a document with a table as it should be.
 
     Raises:
-        ValueError: a table's marks are missing.
+        ValueError: the table's marks are missing.
     """
-    for name in TABLES:
-        found = marked(name).search(text)
-        if not found:
-            message = f"the marks of the table {name!r} are missing"
-            raise ValueError(message)
-        text = f"{text[: found.start()]}{found[1]}{table(name)}\n{found[2]}{text[found.end() :]}"
-    return text
+    found = marked(name).search(text)
+    if not found:
+        message = f"the marks of the table {name!r} are missing"
+        raise ValueError(message)
+    return f"{text[: found.start()]}{found[1]}{table(name)}\n{found[2]}{text[found.end() :]}"
+
+
+def openapi() -> str:
+    """Return the OpenAPI file of a service with the default settings."""
+    return json.dumps(create_app(Settings()).openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _rewrite(path: Path, after: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != after:
+        path.write_text(after, encoding="utf-8")
+        sys.stdout.write(f"{path.relative_to(REPO_ROOT)}: rewritten\n")
 
 
 def main() -> int:
-    """Rewrite the README where it differs; return the exit status."""
-    before = README.read_text(encoding="utf-8")
-    after = written(before)
-    if after != before:
-        README.write_text(after, encoding="utf-8")
-        sys.stdout.write("README.md: tables rewritten\n")
+    """Rewrite what differs; return the exit status."""
+    for name, (document, _, _) in TABLES.items():
+        _rewrite(document, written(name, document.read_text(encoding="utf-8")))
+    _rewrite(OPENAPI, openapi())
     return 0
 
 

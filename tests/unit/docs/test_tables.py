@@ -1,4 +1,4 @@
-"""The README's tables say what the code does."""
+"""The documents' tables say what the code does."""
 
 import json
 
@@ -11,10 +11,10 @@ from starlette.responses import Response
 from api import errors
 from api.generation_request import GenerationRequest
 from docs import tables
-from shared.settings import Settings
+from shared.settings import REPO_ROOT, Settings
 from tests.unit.docs.documents import table_rows
 
-README = tables.README.read_text(encoding="utf-8")
+README = (REPO_ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def code(response: Response) -> tuple[int, str, str]:
@@ -28,17 +28,22 @@ def request() -> Request:
 
 @pytest.mark.parametrize("table", tables.TABLES)
 def test_a_table_is_as_the_generator_writes_it(table: str) -> None:
-    found = tables.marked(table).search(README)
+    text = tables.TABLES[table].document.read_text(encoding="utf-8")
 
-    assert found, "its marks are missing"
-    assert found[0].splitlines()[1:-1] == tables.table(table).splitlines(), "run: python docs/tables.py"
+    assert tables.marked(table).search(text), "its marks are missing"
+    assert tables.written(table, text) == text, "run: python docs/tables.py"
 
 
 def test_a_table_that_has_fallen_behind_is_written_anew() -> None:
-    behind = README.replace("| `DARKROOM_JOBS__LEASE_S` | `5` |", "| `DARKROOM_JOBS__LEASE_S` | `7` |")
+    text = tables.TABLES["settings"].document.read_text(encoding="utf-8")
+    behind = text.replace("| `DARKROOM_JOBS__LEASE_S` | `5` |", "| `DARKROOM_JOBS__LEASE_S` | `7` |")
 
-    assert behind != README
-    assert tables.written(behind) == README
+    assert behind != text
+    assert tables.written("settings", behind) == text
+
+
+def test_the_openapi_file_is_the_one_of_the_code() -> None:
+    assert tables.OPENAPI.read_text(encoding="utf-8") == tables.openapi(), "run: python docs/tables.py"
 
 
 def test_every_setting_has_a_row_with_a_meaning() -> None:
