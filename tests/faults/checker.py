@@ -21,7 +21,7 @@ from tests.faults.harness.events import Event
 TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 # Keys that a quiet service may have for ever; every other one has a time to live or must have gone.
 LASTING: Final = (
-    r"done|moved|dead|models|reaped_at|order|pace|latency|eta_error|results|result_bytes"
+    r"done|moved|dead|models|reaped_at|order|pace|latency|eta_error|results|result_bytes|counts"
     r"|serving:[^:]+|vtime:[^:]+|idle:[^:]+"
 )
 # Keys that live as long as work does: none may be left, not even one that would expire.
@@ -63,6 +63,7 @@ class Checker:
         found += self._announced_once(records, forgotten_at_ms)
         found += self._keys()
         found += self._counted_bytes()
+        found += self._counted_ends(records)
         found += _drawn_by_attempts(records, events)
         for job_id, record in records.items():
             found += self._ended_well(job_id, record, events)
@@ -107,6 +108,20 @@ class Checker:
         total = sum(int(entry.split()[-1]) for entry in entries)
         counted = int(self._store.get(f"{self._prefix}result_bytes") or 0)
         return [] if total == counted else [f"result_bytes is {counted}, its parts are {total}"]
+
+    def _counted_ends(self, records: dict[str, dict[str, str]]) -> list[str]:
+        """Each job's end is in the metrics' counters once, whatever was repeated."""
+        ended = Counter((record["model"], record["status"]) for record in records.values())
+        counted: Counter[tuple[str, str]] = Counter()
+        for name, times in self._store.hgetall(f"{self._prefix}counts").items():
+            model, what, status = name.decode().split(":")
+            if what == "ended":
+                counted[model, status] = int(times)
+        return [
+            f"{counted[each]} jobs of {each[0]} are counted as {each[1]}, there are {ended[each]}"
+            for each in sorted(ended | counted)
+            if counted[each] != ended[each]
+        ]
 
     def _ended_well(self, job_id: str, record: dict[str, str], events: Sequence[Event]) -> list[str]:
         if record["status"] not in TERMINAL:
