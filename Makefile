@@ -58,7 +58,7 @@ faults: $(DEV) ## every fault at its full length, and docs/reliability.md from t
 chaos: $(DEV) ## break everything at random (SEED=..., SECONDS=600, WORKERS=4) and check what is left
 	@$(LEASHED) $(PY) -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
-check: $(DEV) ## lint, format, types and import contracts
+check: $(DEV) ## lint, format, types, import contracts; containers, alert rules, chart, known vulnerabilities
 	@echo 'make: ruff check'
 	@$(PY) -m ruff check .
 	@echo 'make: ruff format'
@@ -67,6 +67,16 @@ check: $(DEV) ## lint, format, types and import contracts
 	@$(PY) -m mypy
 	@echo 'make: import contracts'
 	@$(VENV)/bin/lint-imports
+	@echo 'make: hadolint'
+	@$(VENV)/bin/hadolint deploy/*.Dockerfile
+	@echo 'make: compose-lint'
+	@$(VENV)/bin/compose-lint check --strict-config --fail-on low --skip-suppressed --quiet docker-compose.yml
+	@echo 'make: alert rules'
+	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check rules alerts.yml && \
+		promtool test rules alerts_test.yml && promtool check config --syntax-only prometheus.yml; \
+	else echo 'skipped: promtool is not installed (on Debian: apt install prometheus)'; fi
+	@echo 'make: known vulnerabilities'
+	@$(PY) .ci/audit.py
 
 format: $(DEV) ## format, and mend what ruff can mend
 	@$(PY) -m ruff check --fix .
