@@ -13,6 +13,7 @@ from api.middleware import JsonBodies, RequestContext
 from api.resources import build
 from api.routes import generations, health, jobs, metrics, models, operator, playground, usage
 from api.routes.generations import GENERATIONS_PATH
+from api.security_headers import SecurityHeaders
 from shared.errors import DarkroomError
 from shared.logs import configure
 from shared.settings import Settings
@@ -34,8 +35,9 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await resources.close()
 
-    # The page at /docs with files of its own; FastAPI's would fetch them from elsewhere.
-    app = FastAPIOffline(redoc_url=None, title="Darkroom", version="0.1.0", lifespan=lifespan)
+    # For its files alone: FastAPI's page at /docs would fetch them from elsewhere, and either page has a
+    # script inside of it, which no policy that is worth having allows.
+    app = FastAPIOffline(docs_url=None, redoc_url=None, title="Darkroom", version="0.1.0", lifespan=lifespan)
     for router in (generations.make_router(settings.api.max_n), jobs.router, models.router, health.router):
         app.include_router(router)
     app.include_router(operator.router)
@@ -49,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(JsonBodies, path=GENERATIONS_PATH, max_bytes=settings.api.max_body_bytes)
     app.add_middleware(RequestContext)
+    app.add_middleware(SecurityHeaders)
     return app
 
 

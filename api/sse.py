@@ -19,7 +19,7 @@ from api.cancelling import cancel_all
 MEDIA_TYPE: Final = "text/event-stream"
 HEARTBEAT: Final = b": still here\n\n"
 # Proxies that gather responses (nginx, by this header) would make a stream of one piece.
-_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_HEADERS: Final = {"x-accel-buffering": "no"}
 
 
 def event(name: str, data: Mapping[str, Any], *, event_id: str = "", base64: Blob | None = None) -> bytes:

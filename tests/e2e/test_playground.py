@@ -386,3 +386,14 @@ def test_the_api_reference_loads_nothing_from_elsewhere(visit: Callable[..., Vis
     page = visit().open("docs")
 
     expect(page.get_by_text("/v1/images/generations").first).to_be_visible()
+    page.get_by_text("/v1/images/generations").first.click()
+    expect(page.get_by_role("button", name="Try it out")).to_be_visible()
+
+
+def test_another_site_cannot_show_the_page_in_a_frame(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+
+    with visitor.page.expect_console_message(lambda said: "frame-ancestors" in said.text):
+        visitor.page.set_content(f'<iframe src="{visitor.url}/"></iframe>')
+
+    visitor.complaints.clear()
