@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,19 @@ def serve(valkey: EmbeddedServer, catalogue: Path, prefix: str) -> Iterator[Serv
     It takes the settings of a section by name (``jobs={"max_queued": 1}``), ``models``: what the worker
     serves, and ``server``: another store than the session's.
     """
+    with _serving(valkey, catalogue, prefix) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_module(valkey: EmbeddedServer, catalogue: Path) -> Iterator[Serve]:
+    """The same, for a service that a module's tests share."""
+    with _serving(valkey, catalogue, f"m{secrets.token_hex(4)}:") as start:
+        yield start
+
+
+@contextmanager
+def _serving(valkey: EmbeddedServer, catalogue: Path, prefix: str) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(
