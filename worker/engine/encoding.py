@@ -5,7 +5,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from time import perf_counter
 
 from shared.catalogue import Sizes
 from worker.engine.codecs import encode
@@ -13,6 +12,8 @@ from worker.engine.failures import translate
 from worker.engine.pixels import Pixels, to_picture
 from worker.engine.provenance import Provenance
 from worker.engine.request import ImageRequest, ImageResult
+from worker.engine.timed import Timed, timed
+from worker.engine.work import Work
 
 THREADS = 2
 
@@ -23,7 +24,7 @@ class Encoding:
 
     request: ImageRequest
     sizes: Sizes
-    images: list[Future[tuple[bytes, float]]] = field(default_factory=list)
+    images: list[Future[Timed[bytes]]] = field(default_factory=list)
 
     def provenance(self, image: int) -> Provenance:
         """Return what is written into the file of an image, counted from 0."""
@@ -44,12 +45,10 @@ class EncoderPool:
         """Start to encode one more image of a request."""
         encoding.images.append(self._threads.submit(_encode, pixels, encoding, len(encoding.images)))
 
-    def finish(
-        self, encoding: Encoding, future: Future[ImageResult], prompt_tokens: int, timings_s: dict[str, float]
-    ) -> None:
+    def finish(self, encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict[str, float]) -> None:
         """Put the request's result on its future as soon as all its images are encoded."""
         # The images were queued before this, so waiting for them here cannot block them.
-        self._threads.submit(_collect, encoding, future, prompt_tokens, timings_s)
+        self._threads.submit(_collect, encoding, work, prompt_tokens, timings_s)
 
     def preview(
         self,
@@ -67,13 +66,16 @@ class EncoderPool:
         self._threads.shutdown()
 
 
-def _encode(pixels: Pixels, encoding: Encoding, image: int) -> tuple[bytes, float]:
-    """Return the encoded file and the seconds it took."""
-    request, started_at = encoding.request, perf_counter()
-    picture = to_picture(pixels, request.width, request.height, encoding.sizes)
-    provenance = encoding.provenance(image)
-    file = encode(picture, request.output_format, request.output_compression, provenance)
-    return file, perf_counter() - started_at
+def _encode(pixels: Pixels, encoding: Encoding, image: int) -> Timed[bytes]:
+    """Return the encoded file."""
+    request = encoding.request
+
+    def encoded() -> bytes:
+        picture = to_picture(pixels, request.width, request.height, encoding.sizes)
+        provenance = encoding.provenance(image)
+        return encode(picture, request.output_format, request.output_compression, provenance)
+
+    return timed(encoded)
 
 
 def _preview(
@@ -84,20 +86,20 @@ def _preview(
     is_wanted: Callable[[], bool],
 ) -> None:
     if is_wanted():
-        file, _ = _encode(pixels, encoding, image)
+        file = _encode(pixels, encoding, image).result
         if is_wanted():
             tell(file)
 
 
-def _collect(
-    encoding: Encoding, future: Future[ImageResult], prompt_tokens: int, timings_s: dict[str, float]
-) -> None:
+def _collect(encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict[str, float]) -> None:
     try:
         files = [image.result() for image in encoding.images]
     except Exception as error:  # noqa: BLE001 - whatever it was, the request failed
         failure = translate(error, encoding.request.model)
         failure.__cause__ = error
-        future.set_exception(failure)
+        work.future.set_exception(failure)
         return
-    timings_s["encode"] = sum(seconds for _, seconds in files)
-    future.set_result(ImageResult(tuple(file for file, _ in files), prompt_tokens, timings_s))
+    for file in files:
+        work.tell_stage("encode", file.began_at, file.ended_at)
+    timings_s["encode"] = sum(file.seconds for file in files)
+    work.future.set_result(ImageResult(tuple(file.result for file in files), prompt_tokens, timings_s))

@@ -25,7 +25,7 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         AttemptCancelled: the watcher asked to stop, or the engine closes.
         GenerationFailed: the model cannot do what is asked.
     """
-    request, stages, started_at = work.request, whole.Stages(), perf_counter()
+    request, stages, started_at = work.request, whole.Stages(work.tell_stage), perf_counter()
     life.rows = 1
 
     def tick() -> None:
@@ -42,4 +42,4 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         "denoise": stages.denoise_s,
         "decode": stages.decode_s,
     }
-    encoders.finish(encoding, work.future, count_tokens(model.tokenizer, request.prompt), timings_s)
+    encoders.finish(encoding, work, count_tokens(model.tokenizer, request.prompt), timings_s)

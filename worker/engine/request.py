@@ -47,6 +47,21 @@ class Watcher(Protocol):
 
 
 @runtime_checkable
+class StageWatcher(Watcher, Protocol):
+    """A watcher that is also told when each stage was; one that does not ask is not."""
+
+    def on_stage(self, stage: str, began_at: float, ended_at: float) -> None:
+        """Take note of a stage that has ended, well or not. Called on any of the engine's threads.
+
+        Args:
+            stage: ``queue`` and ``load`` once, ``decode`` and ``encode`` for each image, ``denoise`` once or,
+                where the pipeline runs whole, for each image.
+            began_at: by ``time.perf_counter``.
+            ended_at: by the same.
+        """
+
+
+@runtime_checkable
 class PreviewWatcher(Watcher, Protocol):
     """A watcher that also takes previews; one that does not is given none."""
 

@@ -19,10 +19,18 @@ from worker.engine.request import ImageRequest, Watcher
 
 @dataclass
 class Stages:
-    """Seconds spent so far, by stage."""
+    """Seconds spent so far, by stage; ``tell`` gets each stretch of them."""
 
+    tell: Callable[[str, float, float], object] = lambda *_: None
     denoise_s: float = 0.0
     decode_s: float = 0.0
+
+    def add(self, began_at: float, stepped_at: float, ended_at: float) -> None:
+        """Add an image: its steps were taken until ``stepped_at``, then it was decoded."""
+        self.denoise_s += stepped_at - began_at
+        self.decode_s += ended_at - stepped_at
+        self.tell("denoise", began_at, stepped_at)
+        self.tell("decode", stepped_at, ended_at)
 
 
 @dataclass
@@ -93,8 +101,7 @@ def draw(
             msg = f"model {request.model!r} drew no alpha channel"
             raise GenerationFailed(msg)
         pixels = to_pixels(image, keep_alpha=request.transparent)
-        stages.denoise_s += progress.stepped_at - started_at
-        stages.decode_s += perf_counter() - progress.stepped_at
+        stages.add(started_at, progress.stepped_at, perf_counter())
         yield pixels
 
 

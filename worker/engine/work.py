@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from worker.engine.request import ImageRequest, ImageResult, Watcher
+from worker.engine.request import ImageRequest, ImageResult, StageWatcher, Watcher
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,3 +15,8 @@ class Work:
     watcher: Watcher
     future: Future[ImageResult] = field(default_factory=Future)
     submitted_at: float = field(default_factory=perf_counter)
+
+    def tell_stage(self, stage: str, began_at: float, ended_at: float) -> None:
+        """Tell the watcher when a stage was, if it takes note of that; instants by ``perf_counter``."""
+        if isinstance(self.watcher, StageWatcher):
+            self.watcher.on_stage(stage, began_at, ended_at)

@@ -1,9 +1,8 @@
 """Draws requests together: begins them, ticks their rows in turns, decodes and hands on what is done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TypeVar
 
 from shared.errors import (
     AttemptCancelled,
@@ -28,10 +27,9 @@ from worker.engine.rows.caps import Caps
 from worker.engine.rows.decoding import decode
 from worker.engine.rows.job import Job, Member
 from worker.engine.rows.showing import show
+from worker.engine.timed import timed
 from worker.engine.warmup import first_request
 from worker.engine.work import Work
-
-T = TypeVar("T")
 
 HELD_PASSES = 2
 """Rows that are held, as a multiple of those of one forward pass."""
@@ -110,7 +108,10 @@ class Batcher:
     def _begin(self, work: Work) -> None:
         asked_at = perf_counter()
         model = self._resident(work.request.model)
-        load_s = perf_counter() - asked_at
+        loaded_at = perf_counter()
+        work.tell_stage("queue", work.submitted_at, asked_at)
+        work.tell_stage("load", asked_at, loaded_at)
+        load_s = loaded_at - asked_at
         family = self._residents.family(work.request.model)
         if family is None:
             draw_whole(model, work, self._encoders, self._life, load_s)
@@ -122,7 +123,7 @@ class Batcher:
         job.tell()
         arguments = call_arguments(model, work.request)
         job.rows = self._beside.run(
-            lambda: _timed(lambda: [family.prepare(arguments, seed) for seed in work.request.seeds])
+            lambda: timed(lambda: [family.prepare(arguments, seed) for seed in work.request.seeds])
         )
         self._jobs.append(job)
 
@@ -199,7 +200,7 @@ class Batcher:
     def _decode(self, member: Member) -> None:
         self._buckets.remove(member)
         family, row, transparent = member.job.family, member.row, member.job.work.request.transparent
-        member.pixels = self._beside.run(lambda: _timed(lambda: decode(family, row, transparent=transparent)))
+        member.pixels = self._beside.run(lambda: timed(lambda: decode(family, row, transparent=transparent)))
 
     # --- ending
 
@@ -229,6 +230,7 @@ class Batcher:
         self._jobs.remove(job)
         for member in job.members:
             self._buckets.remove(member)
+        job.tell_denoised()
         job.work.future.set_exception(error)
 
     def _failure(self, error: BaseException, model: str) -> DarkroomError:
@@ -240,10 +242,3 @@ class Batcher:
         else:
             release_memory(self._residents.device)
         return failure
-
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Return what work returns, and the seconds it took."""
-    started_at = perf_counter()
-    result = work()
-    return result, perf_counter() - started_at

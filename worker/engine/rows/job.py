@@ -12,6 +12,7 @@ from worker.engine.request import PreviewWatcher
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.previews import Previews, preview_steps
 from worker.engine.rows.row import Row
+from worker.engine.timed import Timed
 from worker.engine.tokens import count_tokens
 from worker.engine.work import Work
 
@@ -23,8 +24,8 @@ class Member:
     row: Row
     job: "Job"
     previews: Previews = field(default_factory=Previews)
-    pixels: Future[tuple[Pixels, float]] | None = None
-    """With the seconds that decoding took, once all steps are done."""
+    pixels: Future[Timed[Pixels]] | None = None
+    """Once all steps are done."""
 
     @property
     def is_on_its_way(self) -> bool:
@@ -40,12 +41,12 @@ class Job:
     model: LoadedModel
     family: RowFamily
     load_s: float
-    rows: Future[tuple[list[Row], float]] = field(default_factory=Future)
-    """With the seconds that preparing took."""
+    rows: Future[Timed[list[Row]]] = field(default_factory=Future)
     members: Sequence[Member] = ()
     has_ended: bool = False
     encoding: Encoding = field(init=False)
     _began_at: float = field(default_factory=perf_counter)
+    _stepped_at: float = field(default_factory=perf_counter)
     _denoise_s: float = 0.0
     _decode_s: float = 0.0
     _handed_on: int = 0
@@ -64,10 +65,10 @@ class Job:
         Raises:
             Exception: whatever preparing them raised.
         """
-        rows, seconds = self.rows.result()
-        self._denoise_s += seconds
+        rows = self.rows.result()
+        self._denoise_s += rows.seconds
         steps = preview_steps(self.work.request.steps, self._previews)
-        self.members = [Member(row, self, Previews(steps)) for row in rows]
+        self.members = [Member(row, self, Previews(steps)) for row in rows.result]
         return self.members
 
     @property
@@ -79,6 +80,7 @@ class Job:
     def tell(self, seconds: float = 0.0) -> None:
         """Tell the watcher how many steps of all the images are done; ``seconds`` were just spent on some."""
         self._denoise_s += seconds
+        self._stepped_at = perf_counter()
         done = sum(member.row.steps_done for member in self.members)
         self.work.watcher.on_step(done, self.work.request.steps * self.images)
 
@@ -91,15 +93,21 @@ class Job:
         for member in self.members[self._handed_on :]:
             if member.pixels is None or not member.pixels.done():
                 return False
-            pixels, seconds = member.pixels.result()
-            self._decode_s += seconds
-            encoders.add(self.encoding, pixels)
+            pixels = member.pixels.result()
+            self._decode_s += pixels.seconds
+            self.work.tell_stage("decode", pixels.began_at, pixels.ended_at)
+            encoders.add(self.encoding, pixels.result)
             self._handed_on += 1
         if self._handed_on < self.images:
             return False
+        self.tell_denoised()
         tokens = count_tokens(self.model.tokenizer, self.work.request.prompt)
-        encoders.finish(self.encoding, self.work.future, tokens, self._timings_s())
+        encoders.finish(self.encoding, self.work, tokens, self._timings_s())
         return True
+
+    def tell_denoised(self) -> None:
+        """Tell the watcher from when to when steps were prepared and taken, be they all or not."""
+        self.work.tell_stage("denoise", self._began_at, self._stepped_at)
 
     def _timings_s(self) -> dict[str, float]:
         return {
