@@ -83,7 +83,7 @@ format: $(DEV) ## format, and mend what ruff can mend
 	@$(PY) -m ruff format .
 
 bench: $(DEV) ## measure what the service adds to a picture, and the engine against others
-	@$(PY) benchmarks/overhead.py
+	@$(PY) -m benchmarks.overhead
 	@$(PY) -m benchmarks.engine
 
 clean: ## remove caches, and the data and logs of local runs

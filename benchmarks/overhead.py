@@ -1,6 +1,6 @@
 """What the service adds to a picture: the bare pipeline and the served one, in turn, in one run.
 
-    python benchmarks/overhead.py [--rounds N] [--size WxH]
+    python -m benchmarks.overhead [--rounds N] [--size WxH]
 
 The bare side is diffusers' own call in this process (the same weights, data type and memory layout as the
 worker's) up to a PIL image. The served side is an HTTP request through the API, Valkey, Celery and the
@@ -15,8 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,18 +25,15 @@ import worker  # noqa: F401 - before torch, because it says how OpenMP's threads
 import httpx2
 import torch
 
-from cli.ports import free_port
-from cli.processes import Child, Program, stop_together
-from cli.valkey import EmbeddedServer
+from benchmarks.service import service
 from shared.catalogue import Catalogue, ModelSpec
 from shared.params import Params
-from shared.settings import REPO_ROOT, Settings
+from shared.settings import Settings
 from worker.engine.devices import pick_device
 from worker.engine.loading import LoadedModel, load
 from worker.planning import image_request
 
 PROMPT = "Black Swan"
-STARTUP_S = 120
 
 
 @dataclass
@@ -53,48 +48,6 @@ class Round:
     def added(self) -> float:
         """Seconds the service added."""
         return self.served - self.bare
-
-
-@contextmanager
-def service(folder: Path) -> Iterator[tuple[httpx2.Client, Path]]:
-    """Run Valkey, one API process and one worker; give a client and the worker's log."""
-    port = free_port()
-    with EmbeddedServer(folder / "valkey") as server:
-        environment = {"DARKROOM_REDIS__URL": server.url, "DARKROOM_API__PORT": str(port)}
-        worker_log = folder / "worker.log"
-        children = [
-            Child(Program("api", (sys.executable, "-m", "api"), folder / "api.log", REPO_ROOT, environment)),
-            Child(
-                Program(
-                    "worker",
-                    (sys.executable, "-m", "celery", "-A", "worker.main", "worker"),
-                    worker_log,
-                    REPO_ROOT,
-                    environment,
-                )
-            ),
-        ]
-        for child in children:
-            child.start()
-        try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False) as client:
-                _wait_ready(client)
-                yield client, worker_log
-        finally:
-            stop_together(children, 10)
-
-
-def _wait_ready(client: httpx2.Client) -> None:
-    give_up_at = time.monotonic() + STARTUP_S
-    while True:
-        try:
-            if client.get("/readyz").status_code == httpx2.codes.OK:
-                return
-        except httpx2.TransportError:
-            pass
-        if time.monotonic() > give_up_at:
-            sys.exit("the service did not become ready")
-        time.sleep(0.1)
 
 
 def bare(model: LoadedModel, spec: ModelSpec, params: Params) -> float:

@@ -7,12 +7,13 @@ once (mixed), and arriving at random at 80 % and 120 % of what B1 did of the sam
 contender draws the same requests, in an order that changes from round to round. Ratios are taken by round,
 since the speed of a shared machine drifts; the median is what to quote. A model of the catalogue must be
 downloaded, except for the shipped one. ``--random-weights`` builds a model of the published shape instead:
-random weights take the same time.
+random weights take the same time. "Ours" is the engine by itself, "ours, served" the whole service over HTTP.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,12 +21,15 @@ from tempfile import TemporaryDirectory
 import worker  # noqa: F401 - before torch, because it says how OpenMP's threads wait
 
 # isort: split
+import httpx2
 import torch
 
 from benchmarks.engine.ceiling import Ceiling, measure, memory_gib
 from benchmarks.engine.contenders import Contender, Ours, StaticBatches, StepBatches
+from benchmarks.engine.served import Served, write_catalogue
 from benchmarks.engine.shapes import SHAPES, entry
 from benchmarks.engine.work import Arrival, Asker, Outcome, at_once
+from benchmarks.service import service
 from shared.catalogue import Catalogue, ModelSpec
 from shared.settings import REPO_ROOT
 from worker.engine import Engine
@@ -43,7 +47,21 @@ LOADS = (0.8, 1.2)
 class Stage:
     """One model on one device, every contender loaded and warm."""
 
-    def __init__(self, spec: ModelSpec, folder: Path, arguments: argparse.Namespace) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: Path,
+        arguments: argparse.Namespace,
+        client: httpx2.Client | None = None,
+    ) -> None:
+        """Load everything.
+
+        Args:
+            spec: the model.
+            folder: its weights.
+            arguments: of the command line.
+            client: of a service that serves the same model on the same device; None leaves it out.
+        """
         self.device = pick_device(arguments.device)
         torch.set_num_threads(arguments.threads)
         self.model: LoadedModel = load(spec, folder, self.device)
@@ -69,6 +87,8 @@ class Stage:
             StepBatches(self.model, family, self.cap),
             Ours(self.engine),
         ]
+        if client is not None:
+            self.contenders.append(Served(client))
         for contender in self.contenders:
             contender.run(self.asker.uniform(1))
 
@@ -81,7 +101,8 @@ class Stage:
         found: dict[str, list[Outcome]] = {contender.name: [] for contender in self.contenders}
         for index in range(rounds):
             arrivals = work()
-            shifted = self.contenders[index % 4 :] + self.contenders[: index % 4]
+            first = index % len(self.contenders)
+            shifted = self.contenders[first:] + self.contenders[:first]
             for contender in shifted:
                 found[contender.name].append(contender.run(arrivals))
         return found
@@ -119,8 +140,8 @@ def report(stage: Stage, rounds: int, minutes: float) -> None:
     """Measure and print everything."""
     ceiling = stage.ceiling()
     one = stage.contenders[0].run(stage.asker.uniform(1)).took_s
-    # Four contenders, one at a time, uniform and three kinds of mixed: in so many minutes.
-    count = max(3, int(60 * minutes / (one * rounds * 4 * 5)))
+    # Every contender, one at a time, uniform and three kinds of mixed: in so many minutes.
+    count = max(3, int(60 * minutes / (one * rounds * len(stage.contenders) * 5)))
     print(
         f"{stage.model.spec.name} on {describe(stage.device)}, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}; {stage.cap} rows a forward pass, "
@@ -143,9 +164,9 @@ def report(stage: Stage, rounds: int, minutes: float) -> None:
     print(f"\nnon-device time of a request: {added_ms:.1f} ms", flush=True)
     uniform = stage.compare(partial(stage.asker.uniform, count), rounds)
     print(table("Uniform, all at once", uniform, share), flush=True)
-    print(
-        f"\nours ÷ R: {statistics.median(o.images_per_s for o in uniform['ours']) / ceiling.images_per_s:.3f}"
-    )
+    for name in [name for name in uniform if name.startswith("ours")]:
+        median = statistics.median(outcome.images_per_s for outcome in uniform[name])
+        print(f"\n{name} ÷ R: {median / ceiling.images_per_s:.3f}")
     full = stage.compare(lambda: at_once(stage.asker.mixed(count, 1.0, 1)), rounds)
     print(table("Mixed, all at once", full), flush=True)
     capacity = statistics.median(outcome.images_per_s for outcome in full["B1 static batches"])
@@ -153,6 +174,22 @@ def report(stage: Stage, rounds: int, minutes: float) -> None:
         arriving = stage.compare(lambda load_=load_: stage.asker.mixed(count, load_ * capacity, 2), rounds)  # type: ignore[misc]
         print(table(f"Mixed, arriving at {load_:.0%} of B1's capacity", arriving), flush=True)
     print(f"\nmost memory in use: {memory_gib(stage.device):.1f} GiB (every contender's weights included)")
+
+
+@contextmanager
+def _served(
+    spec: ModelSpec, folder: Path, arguments: argparse.Namespace, scratch: Path
+) -> Iterator[httpx2.Client]:
+    """Run the service with this model on this device, with bounds that let the load in."""
+    settings = {
+        "MODELS__CATALOGUE": str(write_catalogue(spec, folder, scratch / "catalog.toml")),
+        "WORKER__DEVICE": arguments.device,
+        "WORKER__TORCH_THREADS": str(arguments.threads),
+        "JOBS__MAX_WAIT_S": "100000",
+        "JOBS__MAX_OWED_S_PER_OWNER": "100000",
+    }
+    with service(scratch / "service", **settings) as (client, _):
+        yield client
 
 
 def main() -> None:
@@ -169,6 +206,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6, help="about how long all of it may take")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch-rows", type=int, help="by default 1 on a CPU, measured on a GPU")
+    parser.add_argument(
+        "--without-service",
+        action="store_true",
+        help="leave the whole service out: one copy of the weights less",
+    )
     arguments = parser.parse_args()
     catalogue = Catalogue.load(REPO_ROOT / "models" / "catalog.toml")
     with TemporaryDirectory() as scratch:
@@ -182,9 +224,15 @@ def main() -> None:
             spec, folder = found, catalogue.check_weights(found)
         native = f"{spec.sizes.native_width}x{spec.sizes.native_height}"
         arguments.sizes = arguments.sizes or [native]
-        stage = Stage(spec, folder, arguments)
-        report(stage, arguments.rounds, arguments.minutes)
-        stage.engine.close()
+        with ExitStack() as running:
+            client = (
+                None
+                if arguments.without_service
+                else running.enter_context(_served(spec, folder, arguments, Path(scratch)))
+            )
+            stage = Stage(spec, folder, arguments, client)
+            report(stage, arguments.rounds, arguments.minutes)
+            stage.engine.close()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from accelerate import init_empty_weights
 
+from benchmarks.engine import published
 from shared.catalogue import Catalogue, ModelSpec
 from shared.settings import REPO_ROOT
 
-TOKENS: Final = 77
+SHAPES: Final[dict[str | None, Callable[[], Any]]] = {
+    "sd-turbo": published.sd_turbo,
+    "sdxl-lightning": published.sdxl,
+    "flux.2-klein-4b": published.flux2_klein_4b,
+    "z-image-turbo": published.z_image_turbo,
+}
+"""By the name of the catalogue's entry."""
+
+_POOL: Final = 2**20
+_SPREAD: Final = 0.02
 
 
 def entry(name: str | None, folder: Path) -> tuple[ModelSpec, Path]:
@@ -21,63 +30,48 @@ def entry(name: str | None, folder: Path) -> tuple[ModelSpec, Path]:
         SystemExit: there is no shape for it.
     """
     if name not in SHAPES:
-        message = f"there are random weights for {', '.join(SHAPES)}; not for {name!r}"
+        message = f"there are random weights for {', '.join(map(str, SHAPES))}; not for {name!r}"
         raise SystemExit(message)
     found = Catalogue.load(REPO_ROOT / "models" / "catalog.toml").find(name)
     if found is None:
         message = f"the catalogue has no {name!r}"
         raise SystemExit(message)
-    torch.manual_seed(0)
-    pipeline = SHAPES[name]()
-    pipeline.to(getattr(torch, found.dtype)).save_pretrained(folder, safe_serialization=True)
-    return found.model_copy(update={"weights": str(folder), "variant": None}), folder
+    pipeline = empty(name)
+    for component in pipeline.components.values():
+        if isinstance(component, torch.nn.Module):
+            fill(component, getattr(torch, found.dtype))
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    own = {"weights": str(folder), "variant": None, "revision": None, "components": {}}
+    return found.model_copy(update=own), folder
 
 
-def sd_turbo() -> Any:  # noqa: ANN401 - diffusers is untyped
-    """Stable Diffusion 2.1, of which SD-Turbo is a distillation."""
-    tokenizer = CLIPTokenizer.from_pretrained(REPO_ROOT / "models" / "glyph" / "tokenizer")
-    tokenizer.model_max_length = TOKENS
-    return StableDiffusionPipeline(
-        vae=AutoencoderKL(
-            block_out_channels=(128, 256, 512, 512),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            latent_channels=4,
-            sample_size=768,
-        ),
-        text_encoder=CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=1024,
-                intermediate_size=4096,
-                num_hidden_layers=23,
-                num_attention_heads=16,
-                max_position_embeddings=TOKENS,
-                hidden_act="gelu",
-                projection_dim=512,
-                bos_token_id=0,
-                eos_token_id=1,
-                pad_token_id=1,
-            )
-        ),
-        tokenizer=tokenizer,
-        unet=UNet2DConditionModel(
-            sample_size=64,
-            block_out_channels=(320, 640, 1280, 1280),
-            attention_head_dim=(5, 10, 20, 20),
-            cross_attention_dim=1024,
-            layers_per_block=2,
-            use_linear_projection=True,
-        ),
-        scheduler=EulerDiscreteScheduler(
-            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, timestep_spacing="trailing"
-        ),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+def empty(name: str) -> Any:  # noqa: ANN401 - diffusers is untyped
+    """Return the pipeline of a shape, its parameters without memory."""
+    with init_empty_weights(include_buffers=False):
+        pipeline = SHAPES[name]()
+    for component in pipeline.components.values():
+        if hasattr(component, "tie_weights"):
+            component.tie_weights()  # what holds parameters without memory has torn them apart
+    return pipeline
 
 
-SHAPES: Final[dict[str | None, Callable[[], Any]]] = {"sd-turbo": sd_turbo}
-"""By the name of the catalogue's entry."""
+def fill(module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Give every parameter memory and small random values, from one pool: drawing billions takes minutes.
+
+    Norms are left at one and biases at zero, so that what comes out is finite.
+    """
+    pool = torch.randn(_POOL, generator=torch.Generator().manual_seed(0)).mul_(_SPREAD).to(dtype)
+    given: dict[int, torch.nn.Parameter] = {}
+    for owner in module.modules():
+        for name, parameter in list(owner.named_parameters(recurse=False)):
+            if id(parameter) not in given:  # tied weights stay tied
+                given[id(parameter)] = torch.nn.Parameter(_values(name, parameter, pool), requires_grad=False)
+            setattr(owner, name, given[id(parameter)])
+    module.to(dtype)
+
+
+def _values(name: str, like: torch.Tensor, pool: torch.Tensor) -> torch.Tensor:
+    if like.dim() == 1:
+        return torch.full(like.shape, float(name == "weight"), dtype=pool.dtype)
+    repeats = -(-like.numel() // pool.numel())
+    return pool.repeat(repeats)[: like.numel()].view(like.shape).clone()

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from shared.catalogue import ModelSpec
 from shared.params import Params
@@ -18,6 +19,8 @@ class Arrival:
 
     at_s: float
     request: ImageRequest
+    body: dict[str, Any]
+    """The same as a client of the API says it."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,7 @@ class Asker:
 
     def uniform(self, count: int) -> list[Arrival]:
         """Return requests that differ in words and seed only, all at once."""
-        return [
-            Arrival(0.0, self._request(self._sizes[0], self._qualities[0], "vivid")) for _ in range(count)
-        ]
+        return [self._arrival(0.0, self._sizes[0], self._qualities[0], "vivid") for _ in range(count)]
 
     def mixed(self, count: int, rate_per_s: float, seed: int) -> list[Arrival]:
         """Return requests of different sizes, steps and guidance at random moments.
@@ -64,27 +65,23 @@ class Asker:
         rng, at_s, arrivals = random.Random(seed), 0.0, []  # noqa: S311 - not for secrets
         for _ in range(count):
             style = rng.choice(["vivid", "natural"])
-            request = self._request(rng.choice(self._sizes), rng.choice(self._qualities), style)
-            arrivals.append(Arrival(at_s, request))
+            arrivals.append(self._arrival(at_s, rng.choice(self._sizes), rng.choice(self._qualities), style))
             at_s += rng.expovariate(rate_per_s)
         return arrivals
 
-    def _request(self, size: str, quality: str, style: str) -> ImageRequest:
+    def _arrival(self, at_s: float, size: str, quality: str, style: str) -> Arrival:
         self._made += 1
         width, height = map(int, size.split("x"))
-        params = Params.model_validate(
-            {
-                "prompt": f"{PROMPT} {self._made}",
-                "seed": self._made,
-                "quality": quality,
-                "style": style,
-                "width": width,
-                "height": height,
-            }
-        )
-        return image_request(params, self._spec)
+        choices = {
+            "prompt": f"{PROMPT} {self._made}",
+            "seed": self._made,
+            "quality": quality,
+            "style": style,
+        }
+        params = Params.model_validate({**choices, "width": width, "height": height})
+        return Arrival(at_s, image_request(params, self._spec), {**choices, "size": size})
 
 
 def at_once(arrivals: Sequence[Arrival]) -> list[Arrival]:
     """Return the same requests, all made at the start: what a contender does with a full queue."""
-    return [Arrival(0.0, arrival.request) for arrival in arrivals]
+    return [replace(arrival, at_s=0.0) for arrival in arrivals]

@@ -1,6 +1,7 @@
 """The benchmark of the engine still runs, and every contender really serves every request."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from benchmarks.engine.__main__ import Stage, report, table
 from benchmarks.engine.contenders import Line
-from benchmarks.engine.work import Arrival, Asker, Outcome, at_once
+from benchmarks.engine.work import Asker, Outcome, at_once
 from shared.catalogue import Catalogue
 from tests.tiny_models import write_catalogue
 
@@ -55,11 +56,10 @@ def test_moments_are_those_of_the_seed(stage: Stage) -> None:
 
 
 def test_a_line_waits_for_who_comes_later(stage: Stage) -> None:
-    request = stage.asker.uniform(1)[0].request
-    line = Line([Arrival(0.0, request), Arrival(0.05, request)])
+    (first,) = stage.asker.uniform(1)
+    line = Line([first, replace(first, at_s=0.05)])
     assert line.look(patiently=True)
-    first = line.waiting.popleft()
-    line.answer(first)
+    line.answer(line.waiting.popleft())
     assert line.look(patiently=True)
     line.answer(line.waiting.popleft())
 
