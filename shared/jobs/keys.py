@@ -35,7 +35,7 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``rate:{subject}`` | string | when a key's (or an owner's) whole budget of requests is there again (ms) |
 | ``usage:{subject}:{day}`` | hash | what an owner or a key used on a day (since 1970) by ``model:what`` |
 | ``counts`` | hash | what happened to jobs, for the metrics, by ``model:what:value`` |
-| ``models`` | set | models that a worker has ever served |
+| ``models`` | set | models that a worker has ever served or a job was ever queued for |
 | ``worker:{worker}`` | hash | what a worker says of itself |
 | ``pace`` | hash | learned milliseconds of a worker per unit of cost by model: how fast a queue drains |
 | ``latency`` | hash | the same from start to end, shared with other jobs: how long one takes |
@@ -133,7 +133,7 @@ class Keys:
 
     @property
     def models(self) -> str:
-        """The models that a worker has ever served."""
+        """The models that a worker has ever served or a job was ever queued for."""
         return self.key("models")
 
     @property

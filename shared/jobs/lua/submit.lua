@@ -19,7 +19,7 @@
 -- @arg max_owed_ms ms most predicted work of this owner's unfinished jobs
 -- @arg max_result_bytes bytes refuse while the results that can still be fetched take more than this
 -- @arg live_ms ms how old a heartbeat a live worker may have
--- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, result_bytes
+-- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, result_bytes, models
 -- @returns {0, id, made} made 1 or 0 (an earlier job answers); {-3} the owner has too much unfinished; {-4} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8} the wait would be too long; {-9} too many results
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -93,6 +93,7 @@ for name, value in pairs(fields) do
 end
 redis.call('HSET', KEYS[1], unpack(flat))
 redis.call('ZADD', key('deadlines'), now + deadline_ms, id)
+redis.call('SADD', key('models'), model)  -- perhaps before any worker: what scales workers from zero must see the queue
 redis.call('ZADD', key('unfinished', owner), order, id)
 local history = key('history', owner)
 redis.call('ZADD', history, order, id)

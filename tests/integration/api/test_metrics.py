@@ -58,6 +58,16 @@ def test_a_job_s_life_is_counted_once(service: Service) -> None:
     assert ended("darkroom_store_up") == 1
 
 
+def test_the_queue_of_a_model_that_no_worker_ever_served_is_seen(serve: Serve) -> None:
+    service = serve(models=(), jobs={"queue_without_worker": True})
+
+    service.caller.submit()
+
+    queued = values(service)
+    assert queued("darkroom_jobs_queued", model="tiny") == 1
+    assert queued("darkroom_workers", model="tiny") == 0
+
+
 def test_requests_errors_and_held_calls_are_counted(service: Service) -> None:
     before = values(service)
     held = service.caller.later()

@@ -87,6 +87,7 @@ def test_nothing_is_left_over_when_every_job_has_ended(caller: Caller, store: Wo
         "done",
         "moved",
         "order",
+        "models",
         "vtime",
         "pace",
         "latency",
