@@ -75,6 +75,8 @@ check: $(DEV) ## lint, format, types, import contracts; containers, alert rules,
 	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check rules alerts.yml && \
 		promtool test rules alerts_test.yml && promtool check config --syntax-only prometheus.yml; \
 	else echo 'skipped: promtool is not installed (on Debian: apt install prometheus)'; fi
+	@echo 'make: Helm chart'
+	@$(PY) deploy/helm/validate.py
 	@echo 'make: known vulnerabilities'
 	@$(PY) .ci/audit.py
 
