@@ -29,7 +29,7 @@ LEASHED := exec $(PY) -I -S cli/leash.py SIGTERM $$PPID
 IN_PLACE := [ -x $(PY) ] && head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF '$(CURDIR)/$(VENV)/bin/'
 $(shell $(IN_PLACE) || rm -f $(RUN) $(DEV))
 
-.PHONY: help setup demo up test test-unit faults chaos check format bench clean distclean
+.PHONY: help setup demo up test test-unit docs-test faults chaos check format bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ test: $(DEV) ## the whole test-suite: unit, integration, e2e, faults
 test-unit: $(DEV) ## the unit tests only
 	@echo 'make: unit tests'
 	@$(PY) -m pytest tests/unit $(PYTEST_ARGS)
+
+docs-test: $(DEV) ## every command of the documents, on a service of their own
+	@echo 'make: the documents'
+	@$(PY) -m pytest tests/docs $(PYTEST_ARGS)
 
 faults: $(DEV) ## every fault at its full length, and docs/reliability.md from the times measured
 	@mkdir -p .darkroom

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.settings import REPO_ROOT
 
-_FOLDERS: Final = ("docs", "models")
+_FOLDERS: Final = ("docs", "models", "training")
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

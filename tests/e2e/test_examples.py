@@ -1,0 +1,138 @@
+"""What `examples/` shows, run as its reader would run it, against the real service."""
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from PIL import Image
+
+from shared.settings import REPO_ROOT
+from tests.service import RunningService
+
+EXAMPLES = REPO_ROOT / "examples"
+JAVASCRIPT = EXAMPLES / "openai_javascript"
+
+
+def run(service: RunningService, folder: Path, *command: str | Path) -> str:
+    """Run a program in a folder as a caller of the service; return what it wrote."""
+    caller = {"OPENAI_BASE_URL": f"{service.url}/v1", "OPENAI_API_KEY": "sk-example", "no_proxy": "*"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **caller},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def look(file: Path) -> tuple[str | None, tuple[int, int], str]:
+    """What a picture is, once it is wholly decoded."""
+    with Image.open(file) as image:
+        image.load()
+        return image.format, image.size, image.mode
+
+
+def test_curl(tiny_service: RunningService, tmp_path: Path) -> None:
+    run(tiny_service, tmp_path, "bash", EXAMPLES / "curl.sh", "swan.png")
+
+    assert look(tmp_path / "swan.png") == ("PNG", (1024, 1024), "RGB")
+
+
+def test_the_official_client(tiny_service: RunningService, tmp_path: Path) -> None:
+    said = run(tiny_service, tmp_path, sys.executable, EXAMPLES / "openai_sync.py")
+
+    assert look(tmp_path / "black-swan.webp") == ("WEBP", (1024, 1024), "RGB")
+    assert "tokens" in said
+
+
+def test_the_official_asynchronous_client(tiny_service: RunningService, tmp_path: Path) -> None:
+    run(tiny_service, tmp_path, sys.executable, EXAMPLES / "openai_async.py", tmp_path)
+
+    files = sorted(tmp_path.glob("*.jpeg"))
+    assert [look(file) for file in files] == [("JPEG", (512, 512), "RGB")] * 3
+
+
+def test_previews_on_the_way(glyph_service: RunningService, tmp_path: Path) -> None:
+    run(glyph_service, tmp_path, sys.executable, EXAMPLES / "openai_streaming.py", tmp_path)
+
+    assert look(tmp_path / "black-swan.png") == ("PNG", (512, 512), "RGB")
+    previews = sorted(tmp_path.glob("preview-*.png"))
+    assert previews
+    assert all(look(file)[0] == "PNG" for file in previews)
+
+
+def test_a_job_that_is_fetched_later(tiny_service: RunningService, tmp_path: Path) -> None:
+    said = run(tiny_service, tmp_path, sys.executable, EXAMPLES / "httpx_job.py")
+
+    assert look(tmp_path / "black-swan.png") == ("PNG", (1024, 1024), "RGBA")
+    assert "succeeded 100 %" in said
+
+
+def test_what_open_webui_sends(tiny_service: RunningService, tmp_path: Path) -> None:
+    """As docs/clients.md sets it up, its OpenAI engine builds this request and reads this answer."""
+    params = {"quality": "low", "style": "natural"}
+    request = {
+        "model": "tiny",
+        "prompt": "Black Swan",
+        "n": 1,
+        "size": "512x512",
+        "response_format": "b64_json",
+    }
+    answer = httpx2.post(
+        f"{tiny_service.url}/v1/images/generations",
+        json={**request, **params},
+        headers={"Authorization": "Bearer none", "Content-Type": "application/json"},
+        timeout=30,
+        trust_env=False,
+    )
+
+    file = tmp_path / "swan.png"
+    file.write_bytes(base64.b64decode(answer.raise_for_status().json()["data"][0]["b64_json"]))
+    assert look(file) == ("PNG", (512, 512), "RGB")
+
+
+@pytest.fixture(scope="session")
+def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's folder with its one dependency, as `npm install` makes it."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("node and npm are not installed")
+    folder = tmp_path_factory.mktemp("javascript") / "example"
+    shutil.copytree(JAVASCRIPT, folder, ignore=shutil.ignore_patterns("node_modules", "package-lock.json"))
+    command = [
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--fetch-retries=1",
+        "--fetch-timeout=20000",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm could not install the client: {(done.stderr or done.stdout)[-200:]}")
+    return folder
+
+
+def test_the_official_client_for_javascript(
+    tiny_service: RunningService, javascript: Path, tmp_path: Path
+) -> None:
+    run(tiny_service, javascript, "node", "draw.js", tmp_path / "swan.png")
+
+    assert look(tmp_path / "swan.png") == ("PNG", (1024, 1024), "RGB")
+
+
+def test_no_example_is_left_out() -> None:
+    here = Path(__file__).read_text() + (REPO_ROOT / "tests" / "docs" / "test_commands.py").read_text()
+    programs = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("*/*.js")]
+
+    assert programs
+    assert [file.name for file in programs if f'"{file.name}"' not in here] == []
