@@ -2,11 +2,10 @@
 
 import typer
 
-from cli.commands import jobs, keys
+from cli.commands import jobs, keys, models
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.generate import generate
-from cli.commands.models import models
 from cli.commands.up import up
 from cli.terminal import OneLineErrors
 
@@ -18,7 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (up, demo, generate, models, doctor):
+for command in (up, demo, generate, doctor):
     app.command()(command)
 app.add_typer(keys.app, name="keys", help="Make, list and revoke API keys.")
+app.add_typer(models.app, name="models", help="List the models; fetch the weights of one.")
 app.add_typer(jobs.app, name="jobs", help="List, show and cancel your jobs.")

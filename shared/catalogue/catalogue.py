@@ -1,14 +1,15 @@
 """Reading ``catalog.toml`` and finding weights on this machine."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
-from shared.catalogue import places, weights
+from shared.catalogue import hub, places, weights
 from shared.catalogue.spec import ModelSpec
 from shared.errors import CatalogueError
 
@@ -59,7 +60,7 @@ class Catalogue:
         """
         try:
             folder = places.require(spec.weights, spec.revision)
-            weights.check_pipeline(folder, spec.family, spec.variant, frozenset(spec.components))
+            _check_pipeline(spec, folder)
             for replacement in spec.components.values():
                 weights.check_safetensors(places.component_file(replacement))
         except weights.BrokenWeights as error:
@@ -72,7 +73,7 @@ class Catalogue:
         Args:
             enabled: names or aliases of exactly those to offer, wherever their weights are (an API process
                 may be on another machine than its workers). By default every entry whose weights are on
-                this machine: what comes from the hub is off until downloaded.
+                this machine: what comes from the hub is off until all of it is here.
 
         Raises:
             CatalogueError: an unknown name; by default also an entry whose own folder is not there.
@@ -92,14 +93,33 @@ class Catalogue:
 def _is_switched_on(spec: ModelSpec) -> bool:
     """Whether the model is here; only what comes from the hub may be absent, a folder must be there."""
     try:
-        places.require(spec.weights, spec.revision)
+        folder = places.require(spec.weights, spec.revision)
+        if hub.is_hub_id(spec.weights):
+            with _cut_downloads_told():
+                _check_pipeline(spec, folder)
         for replacement in spec.components.values():
-            places.component_file(replacement)
+            file = places.component_file(replacement)
+            if hub.is_hub_id(replacement.weights):
+                with _cut_downloads_told():
+                    weights.check_safetensors(file)
     except places.NotDownloaded:
         return False
     except weights.BrokenWeights as error:
         raise _broken(spec, error) from error
     return True
+
+
+@contextmanager
+def _cut_downloads_told() -> Iterator[None]:
+    """Take a part of a repository, which is what a download that was cut leaves, for none."""
+    try:
+        yield
+    except weights.BrokenWeights as error:
+        raise places.NotDownloaded(str(error)) from error
+
+
+def _check_pipeline(spec: ModelSpec, folder: Path) -> None:
+    weights.check_pipeline(folder, spec.family, spec.variant, frozenset(spec.components))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -152,5 +172,6 @@ def _anchored(spec: ModelSpec, folder: Path) -> ModelSpec:
 
 
 def _broken(spec: ModelSpec, what: Exception) -> CatalogueError:
-    msg = f"model {spec.name!r}: {what}"
+    mend = f"; fetch it with: darkroom models pull {spec.name}" if spec.hub_ids else ""
+    msg = f"model {spec.name!r}: {what}{mend}"
     return CatalogueError(msg)

@@ -25,20 +25,19 @@ def locate(place: str, revision: str | None) -> Path | None:
     return Path(place) if Path(place).is_dir() else None
 
 
-def require(place: str, revision: str | None, file: str = "") -> Path:
+def require(place: str, revision: str | None) -> Path:
     """Return the folder of anchored weights.
 
     Raises:
-        NotDownloaded: a hub id that is not in the cache; the message says how to fetch it.
+        NotDownloaded: a hub id that is not in the cache.
         BrokenWeights: a folder that is not there.
     """
     folder = locate(place, revision)
     if folder is not None:
         return folder
     if hub.is_hub_id(place):
-        command = " ".join(("hf download", place, *([file] if file else ())))
-        options = f" --revision {revision}" if revision else ""
-        msg = f"{place} is not in the cache {hub.cache_folder()}; fetch it with: {command}{options}"
+        which = f" at revision {revision}" if revision else ""
+        msg = f"{place}{which} is not in the cache {hub.cache_folder()}"
         raise NotDownloaded(msg)
     msg = f"the weights folder {place} is missing"
     raise BrokenWeights(msg)
@@ -51,8 +50,8 @@ def component_file(replacement: ComponentFile) -> Path:
         NotDownloaded: it is in a repository, or a part of one, that is not in the cache.
         BrokenWeights: it is in a folder that is not there.
     """
-    file = require(replacement.weights, replacement.revision, replacement.file) / replacement.file
+    file = require(replacement.weights, replacement.revision) / replacement.file
     if not file.exists() and hub.is_hub_id(replacement.weights):
-        msg = f"{file} is missing; fetch it with: hf download {replacement.weights} {replacement.file}"
+        msg = f"{file} is missing"
         raise NotDownloaded(msg)
     return file

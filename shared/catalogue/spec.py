@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from shared.catalogue.hub import is_hub_id
 from shared.catalogue.sizes import Sizes
 from shared.params import Quality, Style
 
@@ -111,6 +112,12 @@ class ModelSpec(Entry):
     def memory_bytes(self) -> int:
         """Device memory needed to run the model."""
         return int(self.memory_gib * 2**30)
+
+    @property
+    def hub_ids(self) -> tuple[str, ...]:
+        """The repositories of the hub that it needs; none where all of it lies in folders."""
+        places = (self.weights, *(component.weights for component in self.components.values()))
+        return tuple(dict.fromkeys(filter(is_hub_id, places)))
 
     def render_prompt(self, prompt: str, style: Style, *, transparent: bool) -> str:
         """Return the prompt the model is conditioned on: the caller's words within the templates."""

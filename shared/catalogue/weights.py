@@ -42,7 +42,7 @@ def check_pipeline(folder: Path, family: str, variant: str | None, replaced: fro
         found = index.get("_class_name")
         msg = f"{folder / 'model_index.json'} is of class {found!r}, the entry says {family!r}"
         raise BrokenWeights(msg)
-    for component, class_name in _components(index):
+    for component, class_name in components(index):
         _check_component(folder / component, class_name, variant, has_weights=component not in replaced)
 
 
@@ -86,10 +86,27 @@ def _data_bytes(file: Path, header: bytes) -> int:
         raise BrokenWeights(msg) from error
 
 
-def _components(index: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def components(index: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the components of a ``model_index.json`` that there are, each with its class's name."""
     for name, value in index.items():
         if not name.startswith("_") and isinstance(value, list) and value[1:] and value[1] is not None:
             yield name, str(value[1])
+
+
+def is_network(class_name: str) -> bool:
+    """Whether a component of this class has weights."""
+    return not class_name.endswith(tuple(WITHOUT_WEIGHTS))
+
+
+def network_files(variant: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the names that a network's weights may have, the preferred one first: in one file, in shards.
+
+    Args:
+        variant: the variant of the weight files, such as ``fp16``.
+    """
+    dotted = f".{variant}" if variant else ""
+    for stem in ("diffusion_pytorch_model", "model"):
+        yield f"{stem}{dotted}.safetensors", f"{stem}.safetensors.index{dotted}.json"
 
 
 def _check_component(folder: Path, class_name: str, variant: str | None, *, has_weights: bool) -> None:
@@ -107,16 +124,14 @@ def _check_component(folder: Path, class_name: str, variant: str | None, *, has_
 
 
 def _check_network(folder: Path, class_name: str, variant: str | None) -> None:
-    stems = ("diffusion_pytorch_model", "model")
-    dotted = f".{variant}" if variant else ""
-    for stem in stems:
-        if (folder / f"{stem}{dotted}.safetensors").exists():
-            check_safetensors(folder / f"{stem}{dotted}.safetensors")
+    for whole, index in network_files(variant):
+        if (folder / whole).exists():
+            check_safetensors(folder / whole)
             return
-        if (folder / f"{stem}.safetensors.index{dotted}.json").exists():
-            _check_shards(folder / f"{stem}.safetensors.index{dotted}.json")
+        if (folder / index).exists():
+            _check_shards(folder / index)
             return
-    wanted = " nor ".join(f"{stem}{dotted}.safetensors" for stem in stems)
+    wanted = " nor ".join(whole for whole, _ in network_files(variant))
     msg = f"{folder} has no weights for {class_name}: neither {wanted}"
     raise BrokenWeights(msg)
 

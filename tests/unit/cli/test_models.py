@@ -37,13 +37,41 @@ def test_models_are_listed_with_what_they_are(service: FakeService, darkroom: Da
     assert "no worker" in row(result.stdout, "other")
 
 
-def test_entries_that_are_off_are_listed_with_the_reason(service: FakeService, darkroom: Darkroom) -> None:
+def test_entries_that_are_not_here_are_listed_with_the_way_to_fetch_them(
+    service: FakeService, darkroom: Darkroom
+) -> None:
     service.will_answer("GET", "/v1/models", {"object": "list", "data": [GLYPH]})
 
     result = darkroom("models", "--base-url", service.url, HF_HUB_CACHE="/nonexistent")
 
+    assert "not here" in row(result.stdout, "sd-turbo")
+    assert "Stability AI Community License" in row(result.stdout, "sd-turbo")
+    assert result.stdout.endswith("can be fetched: darkroom models pull NAME\n")
+
+
+def test_a_model_that_is_half_here_is_off_with_the_reason(
+    service: FakeService, darkroom: Darkroom, tmp_path: Path
+) -> None:
+    service.will_answer("GET", "/v1/models", {"object": "list", "data": [GLYPH]})
+    folder = tmp_path / "models--stabilityai--sd-turbo"
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+
+    result = darkroom("models", "--base-url", service.url, HF_HUB_CACHE=str(tmp_path))
+
     assert " off " in row(result.stdout, "sd-turbo")
-    assert "fetch it with: hf download stabilityai/sd-turbo" in row(result.stdout, "model 'sd-turbo'")
+    assert "model_index.json is missing; fetch it with: darkroom models pull sd-turbo" in result.stdout
+
+
+def test_without_a_service_the_catalogue_of_this_machine_is_listed(darkroom: Darkroom) -> None:
+    result = darkroom("models", "--base-url", "http://127.0.0.1:1", HF_HUB_CACHE="/nonexistent")
+
+    assert result.exit_code == 0
+    assert "no service answers at http://127.0.0.1:1" in result.stderr
+    assert "here, default" in row(result.stdout, "glyph")
+    assert "MiB" in row(result.stdout, "glyph")
+    assert "not here" in row(result.stdout, "qwen-image")
 
 
 def test_a_broken_catalogue_does_not_hide_what_is_offered(

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -308,18 +309,31 @@ def test_a_model_of_the_hub_is_off_until_it_is_downloaded(tmp_path: Path, hub_ca
 
     assert catalogue.weights_folder(remote) is None
     assert [model.name for model in catalogue.local()] == ["tiny"]
-    with pytest.raises(CatalogueError, match=r"^model 'remote': .* fetch it with: hf download someone/tiny$"):
+    with pytest.raises(
+        CatalogueError, match=r"^model 'remote': .* fetch it with: darkroom models pull remote$"
+    ):
         catalogue.check_weights(remote)
 
     snapshot = download(hub_cache, "someone/tiny")
     assert catalogue.weights_folder(remote) == snapshot
+    snapshot.rmdir()
+    shutil.copytree(tmp_path / "tiny-rgba", snapshot)
     assert [model.name for model in catalogue.local()] == ["tiny", "remote"]
-    with pytest.raises(CatalogueError, match=r"model_index\.json is missing"):
-        catalogue.check_weights(remote)
+    assert catalogue.check_weights(remote) == snapshot
+
+
+def test_a_download_that_was_cut_switches_nothing_on(tmp_path: Path, hub_cache: Path) -> None:
+    catalogue = Catalogue.load(write_catalogue(tmp_path, tiny={}, remote={"weights": "someone/tiny"}))
+    snapshot = download(hub_cache, "someone/tiny")
+
+    assert [model.name for model in catalogue.local()] == ["tiny"]
+    with pytest.raises(CatalogueError, match=r"model_index\.json is missing; fetch it with: darkroom models"):
+        catalogue.check_weights(catalogue.specs[1])
 
     snapshot.rmdir()
-    (tmp_path / "tiny-rgba").rename(snapshot)
-    assert catalogue.check_weights(remote) == snapshot
+    shutil.copytree(tmp_path / "tiny-rgba", snapshot)
+    (snapshot / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    assert [model.name for model in catalogue.local()] == ["tiny"]
 
 
 def test_a_pinned_revision_is_the_one_that_must_be_there(tmp_path: Path, hub_cache: Path) -> None:
@@ -328,7 +342,7 @@ def test_a_pinned_revision_is_the_one_that_must_be_there(tmp_path: Path, hub_cac
     catalogue = Catalogue.load(path)
 
     assert catalogue.local() == ()
-    with pytest.raises(CatalogueError, match="hf download someone/tiny --revision def"):
+    with pytest.raises(CatalogueError, match="someone/tiny at revision def is not in the cache"):
         catalogue.check_weights(catalogue.specs[0])
 
     snapshot = download(hub_cache, "someone/tiny", commit="def")
@@ -344,10 +358,17 @@ def test_a_model_is_off_until_its_replaced_component_is_downloaded_too(
 
     snapshot = download(hub_cache, "someone/fast")
     assert catalogue.local() == ()
-    with pytest.raises(CatalogueError, match=r"hf download someone/fast unet\.safetensors"):
+    with pytest.raises(
+        CatalogueError, match=r"unet\.safetensors is missing; fetch it with: darkroom models pull tiny"
+    ):
         catalogue.check_weights(catalogue.specs[0])
 
     (snapshot / "unet.safetensors").touch()
+    assert catalogue.local() == ()
+
+    shutil.copy(
+        tmp_path / "tiny-rgba" / "unet" / "diffusion_pytorch_model.safetensors", snapshot / "unet.safetensors"
+    )
     assert [model.name for model in catalogue.local()] == ["tiny"]
 
 
