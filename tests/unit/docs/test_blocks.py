@@ -3,7 +3,7 @@
 import pytest
 
 from shared.settings import REPO_ROOT
-from tests.unit.docs.blocks import COMMANDS, RUNNABLE, Block, all_blocks
+from tests.unit.docs.blocks import COMMANDS, NEVER_RUN, RUNNABLE, Block, all_blocks
 
 BLOCKS = all_blocks()
 HOW = (
@@ -14,6 +14,11 @@ HOW = (
 
 def test_there_are_blocks_that_are_run() -> None:
     assert {block.language for block in BLOCKS if block.runs} >= {"sh", "python"}
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.runs], ids=str)
+def test_no_block_is_run_that_must_not_be(block: Block) -> None:
+    assert [line for line in block.text.splitlines() if line.startswith(NEVER_RUN)] == [], HOW
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.run_by], ids=str)

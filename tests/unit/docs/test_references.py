@@ -85,6 +85,13 @@ def test_the_commands_to_start_with_stand_at_the_top_of_the_readme() -> None:
     ]
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    pages = {f"docs/{page.name}" for page in (REPO_ROOT / "docs").glob("*.md")}
+
+    missing = pages - set(links((REPO_ROOT / "README.md").read_text()))
+    assert missing == set(), "add a row under Where to go next"
+
+
 def test_the_tree_of_the_architecture_names_what_is_there() -> None:
     tree = (
         (REPO_ROOT / "ARCHITECTURE.md")
