@@ -1,0 +1,1 @@
+"""What a job costs Redis, and where that ends: python -m benchmarks.store."""
