@@ -23,7 +23,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the application for these settings.
 
     Raises:
-        CatalogueError: the catalogue cannot be read.
+        ConfigurationError: the catalogue or the list of terms cannot be read.
     """
     # Built here and not in the lifespan, so that what cannot be built ends the process before it listens.
     resources = build(settings)

@@ -20,6 +20,7 @@ log = get_logger(__name__)
 
 INVALID_REQUEST: Final = "invalid_request_error"
 SERVER_ERROR: Final = "server_error"
+BLOCKED: Final = "image_generation_user_error"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
     e.DarkroomError: Wire(500, SERVER_ERROR),
     e.RequestError: Wire(400),
     e.InvalidField: Wire(422),
+    e.PromptBlocked: Wire(400, BLOCKED),
     e.InvalidApiKey: Wire(401, headers={"www-authenticate": "Bearer"}),
     e.PermissionDenied: Wire(403),
     e.ModelNotFound: Wire(404),
@@ -51,6 +53,7 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
     e.TooManyJobs: Wire(429, "rate_limit_error"),
     e.RateLimitExceeded: Wire(429, "rate_limit_error"),
     e.JobFailed: Wire(500, SERVER_ERROR, _NO_RETRY),
+    e.PictureBlocked: Wire(400, BLOCKED),
     e.DeadlineExceeded: Wire(504, SERVER_ERROR, _NO_RETRY),
     e.JobCancelled: Wire(409, headers=_NO_RETRY),
     e.HeldTooLong: Wire(504, SERVER_ERROR, _NO_RETRY),
@@ -58,7 +61,8 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
 
 # What a job's record says of its end, by code.
 JOB_ERRORS: Final[Mapping[str, type[e.JobFailed]]] = {
-    cls.code: cls for cls in (e.GenerationFailed, e.WorkerLost, e.DeadlineExceeded, e.JobCancelled)
+    cls.code: cls
+    for cls in (e.GenerationFailed, e.PictureBlocked, e.WorkerLost, e.DeadlineExceeded, e.JobCancelled)
 }
 
 

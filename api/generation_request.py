@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import ValidationInfo
 from typing_extensions import override
 
+from shared.moderation import Moderation
 from shared.params import MAX_PARTIAL_IMAGES, MAX_SEED, Background, OutputFormat, Params, Quality, Style
 
 DEFAULT_SIDE_PX: Final = 512
@@ -50,13 +51,6 @@ _JPEG_HAS_NO_ALPHA: Final[dict[str, Any]] = {
         "required": ["background", "output_format"],
     }
 }
-
-
-class Moderation(StrEnum):
-    """How strictly prompts are moderated."""
-
-    LOW = "low"
-    AUTO = "auto"
 
 
 class ResponseFormat(StrEnum):
@@ -262,6 +256,7 @@ class GenerationRequest(BaseModel):
             style=self.style,
             seed=self.seed if self.seed is not None else seed,
             partial_images=self.partial_images if followed else 0,
+            moderation=self.moderation,
         )
 
     @classmethod

@@ -26,6 +26,14 @@ SECONDS: Final = Histogram(
 REFUSALS: Final = Counter(
     "darkroom_http_errors", "Requests that were answered with an error, by code.", ["code"]
 )
+BLOCKED: Final = Counter(
+    "darkroom_moderation_blocked",
+    "Prompts that were blocked, by who found what, the gravest category of each.",
+    ["moderator", "category"],
+)
+ENDPOINT_FAILURES: Final = Counter(
+    "darkroom_moderation_endpoint_failures", "Questions that the moderation endpoint did not answer usably."
+)
 HELD: Final = Gauge("darkroom_held_calls", "Calls that wait for a job now.", multiprocess_mode="livesum")
 
 

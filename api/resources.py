@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from api.follow import Followers
 from api.holds import Holds
 from api.keyring import Keyring
+from api.moderation import Gate, build_gate
 from api.offer import Offer
 from api.ringing import Ringer
 from api.store import ApiStore
@@ -36,6 +37,7 @@ class Resources:
     ringer: Ringer
     offer: Offer
     keyring: Keyring
+    gate: Gate
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
@@ -49,6 +51,7 @@ class Resources:
         await self.holds.close()
         await self.followers.close()
         await self.watch.close()
+        await self.gate.close()
         self.ringer.close()
         self.store.close()
         for client in self.clients:
@@ -59,7 +62,7 @@ def build(settings: Settings) -> Resources:
     """Build the resources; nothing is connected yet.
 
     Raises:
-        CatalogueError: the catalogue cannot be read.
+        ConfigurationError: the catalogue or the list of terms cannot be read.
     """
     commands = async_client(settings.redis)
     blocking = async_client(settings.redis, timeout_s=READ_TIMEOUT_S, retries=0, connections=3)
@@ -79,6 +82,7 @@ def build(settings: Settings) -> Resources:
             settings.api.owner_salt.get_secret_value().encode(),
             closed=not (settings.api.open or settings.api.is_loopback),
         ),
+        gate=build_gate(settings.moderation),
     )
 
 

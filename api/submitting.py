@@ -8,6 +8,7 @@ import structlog
 from fastapi import Request
 
 from api.generation_request import GenerationRequest
+from api.moderation import Words
 from api.owner import Caller
 from api.prefer import Delivery
 from api.resources import Resources
@@ -24,13 +25,14 @@ async def submit(
     """Make the job, or find the one that this call repeats, and return its id.
 
     Raises:
-        RequestError: no model can do this.
+        RequestError: no model can do this, or it may not be drawn.
         Refused: it is not accepted now.
     """
     followed = body.stream or delivery.prefer.hold_s is not None
     params = body.params(secrets.randbits(32), followed=followed)
     spec = await resources.offer.choose(body.model, params, caller.key.models if caller.key else ())
     await resources.offer.require_memory()
+    await resources.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
     settings = resources.settings.jobs
     key = delivery.idempotency_key
     submission = Submission(

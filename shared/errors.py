@@ -56,6 +56,12 @@ class UnsupportedParameter(RequestError):
     code = "unsupported_parameter"
 
 
+class PromptBlocked(RequestError):
+    """The prompt was blocked by moderation."""
+
+    code = "moderation_blocked"
+
+
 class InvalidApiKey(RequestError):
     """This API key is not valid here."""
 
@@ -152,6 +158,12 @@ class NoWorker(Refused):
     code = "no_worker"
 
 
+class ModerationUnavailable(Refused):
+    """The prompt could not be moderated now."""
+
+    code = "moderation_unavailable"
+
+
 class Stopping(Refused):
     """This process is stopping; the same request is served by another one, or by this one in a moment."""
 
@@ -181,6 +193,12 @@ class WorkerLost(JobFailed):
     """Every worker that ran this job was lost."""
 
     code = "worker_lost"
+
+
+class PictureBlocked(JobFailed):
+    """The picture was blocked by moderation."""
+
+    code = "moderation_blocked"
 
 
 class DeadlineExceeded(JobFailed):

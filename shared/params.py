@@ -5,6 +5,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.moderation import Moderation
+
 MAX_SEED: Final = 2**32 - 1
 MAX_PARTIAL_IMAGES: Final = 3
 """Previews of each image on its way."""
@@ -58,6 +60,7 @@ class Params(BaseModel):
     style: Style = Style.VIVID
     seed: int = Field(ge=0, le=MAX_SEED)
     partial_images: int = Field(0, ge=0, le=MAX_PARTIAL_IMAGES)
+    moderation: Moderation = Moderation.AUTO
 
     @property
     def seeds(self) -> tuple[int, ...]:

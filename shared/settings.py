@@ -6,11 +6,13 @@ Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units a
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.moderation import Category, Severity
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -145,6 +147,43 @@ class ModelSettings(Section):
     )
 
 
+class ModerationSettings(Section):
+    """What is refused for its content."""
+
+    prompts: bool = Field(default=True, description="check prompts against the list of terms")
+    terms: Path = Field(
+        REPO_ROOT / "api" / "moderation" / "terms.toml", description="the list of terms; another replaces it"
+    )
+    categories: dict[Category, Severity] = Field(
+        default_factory=dict,
+        description="`severe`, `general` or `off` for categories that are to be other than built in",
+    )
+    pictures: Literal["auto", "on", "off"] = Field(
+        "auto", description="check drawn pictures; `auto`: where the extra `moderation` is installed"
+    )
+    picture_threshold: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="a picture that is so certainly sexual is blocked; a preview at half of it",
+    )
+    withhold_previews: bool = Field(
+        default=False, description="where pictures are checked, make no previews at all"
+    )
+    endpoint_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="an endpoint that is asked too, in the form of OpenAI's `/v1/moderations`",
+    )
+    endpoint_key: SecretStr | None = Field(None, description="its API key")
+    endpoint_model: str | None = Field(None, description="the model to ask it for; default: its own default")
+    endpoint_timeout_s: float = Field(3.0, gt=0, description="longest wait for its answer")
+    endpoint_connections: int = Field(20, ge=1, description="most connections to it from one process")
+    endpoint_fail_open: bool = Field(
+        default=False, description="draw where it does not answer; else 503 moderation_unavailable"
+    )
+
+
 class WorkerSettings(Section):
     """The Celery process on one device."""
 
@@ -196,5 +235,6 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     api: ApiSettings = ApiSettings()
     models: ModelSettings = ModelSettings()
+    moderation: ModerationSettings = ModerationSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()

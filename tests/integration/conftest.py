@@ -12,7 +12,14 @@ import structlog
 from pydantic import SecretStr
 
 from cli.valkey import EmbeddedServer
-from shared.settings import ApiSettings, JobSettings, ModelSettings, RedisSettings, Settings
+from shared.settings import (
+    ApiSettings,
+    JobSettings,
+    ModelSettings,
+    ModerationSettings,
+    RedisSettings,
+    Settings,
+)
 from tests.api_server import ApiServer
 from tests.http_caller import HttpCaller
 from tests.played_worker import PlayedWorker
@@ -83,6 +90,7 @@ def _settings(valkey: EmbeddedServer, catalogue: Path, prefix: str, **sections: 
         models=ModelSettings(catalogue=catalogue),
         jobs=JobSettings(**sections.get("jobs", {})),
         api=ApiSettings(**sections.get("api", {})),
+        moderation=ModerationSettings(**sections.get("moderation", {})),
     )
 
 

@@ -38,6 +38,7 @@ DEFAULTS = {
     "height": 512,
     "style": "vivid",
     "partial_images": 0,
+    "moderation": "auto",
 }
 
 
@@ -78,7 +79,7 @@ def test_all_optional_fields_may_be_null_together(automatic: Service) -> None:
             {"background": "transparent", "output_format": "webp"},
             {"background": "transparent", "output_format": "webp"},
         ),
-        ({"moderation": "low"}, {}),
+        ({"moderation": "low"}, {"moderation": "low"}),
         ({"moderation": "auto"}, {}),
         ({"n": 1}, {"n": 1}),
         ({"n": 4}, {"n": 4}),

@@ -1,0 +1,60 @@
+"""The built-in moderator: a list of terms, and rules for what only several of them together mean."""
+
+import asyncio
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from typing_extensions import override
+
+from api.moderation.index import Index
+from api.moderation.moderator import Moderator, Words
+from api.moderation.terms import Rule, read, terms
+from shared.moderation import Category, Verdict
+
+LONG_CHARS: Final = 4_000
+"""Longer texts are read in a thread, so that nothing else waits for them."""
+
+
+class ListedTerms(Moderator):
+    """Judges by a list of terms."""
+
+    name = "terms"
+
+    def __init__(self, path: Path) -> None:
+        """Read the list.
+
+        Raises:
+            ConfigurationError: it cannot be read, or is not what it must be.
+        """
+        self._rules, self._index = _learned(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+    @override
+    async def judge(self, words: Words) -> Verdict:
+        if len(words.prompt) + len(words.negative_prompt) > LONG_CHARS:
+            return await asyncio.to_thread(self.read, words)
+        return self.read(words)
+
+    def read(self, words: Words) -> Verdict:
+        """Return what is in the words, at once."""
+        found = self._index.signs(words.prompt)
+        negative = self._index.signs(words.negative_prompt) if found and words.negative_prompt else set()
+        for rule in self._rules:
+            if _holds(rule, found, negative):
+                found.add(rule.category)
+        return Verdict(frozenset(each for each in Category if each in found))
+
+    @override
+    async def close(self) -> None:
+        pass
+
+
+@lru_cache(maxsize=4)
+def _learned(path: Path, _changed_ns: int) -> tuple[tuple[Rule, ...], Index]:
+    """Return the rules and the terms of a file; learned once, whoever asks, until the file changes."""
+    file = read(path)
+    return file.rules, Index(terms(file))
+
+
+def _holds(rule: Rule, found: set[str], negative: set[str]) -> bool:
+    return found.issuperset(rule.all) and found.isdisjoint(rule.unless) and negative.issuperset(rule.negative)

@@ -1,0 +1,73 @@
+"""The ways in which a text can be read as words, so that disguised ones are found too."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+# Runs of letters, and runs of digits: 9yo is two words.
+_PIECES: Final = re.compile(r"[^\W\d_]+|\d+")
+_LEET: Final = str.maketrans(
+    {
+        "0": "o",
+        "1": "i",
+        "2": "z",
+        "3": "e",
+        "4": "a",
+        "5": "s",
+        "6": "g",
+        "7": "t",
+        "8": "b",
+        "9": "g",
+        "@": "a",
+        "$": "s",
+        "!": "i",
+        "|": "i",
+        "+": "t",
+        "€": "e",
+        "¢": "c",
+        "£": "l",
+    }
+)
+_ALSO_L: Final = re.compile(r"[1!|]")
+_AS_L: Final = str.maketrans("1!|", "lll")
+_EDGES: Final = ".,;:!?()[]{}<>\"'`*_-~/\\…„“”‚‘’«»"  # noqa: RUF001 - quotation marks as people type them
+_SPELLED: Final = 3
+"""So many single letters in a row are a word that is spelled out."""
+
+
+def pieces(text: str) -> list[str]:
+    """Return the words that are written: letters without what stands between them."""
+    return _PIECES.findall(text)
+
+
+def disguised(text: str) -> Iterator[list[str]]:
+    """Yield what is between blanks read otherwise: digits as letters, and what parts letters left out."""
+    cores = [core for chunk in text.split() if (core := chunk.strip(_EDGES))]
+    if all(map(_is_plain, cores)):
+        return
+    yield [_undisguised(core) for core in cores]
+    if _ALSO_L.search(text):
+        yield [_undisguised(core.translate(_AS_L)) for core in cores]
+
+
+def _is_plain(core: str) -> bool:
+    # A number is a number.
+    return core.isalpha() or core.isdigit()
+
+
+def _undisguised(core: str) -> str:
+    return core if _is_plain(core) else "".join(filter(str.isalpha, core.translate(_LEET)))
+
+
+def spelled(words: Sequence[str]) -> Iterator[str]:
+    """Yield each run of single letters, joined: ``s e x``."""
+    run: list[str] = []
+    for word in words:
+        if len(word) == 1:
+            run.append(word)
+            continue
+        if len(run) >= _SPELLED:
+            yield "".join(run).translate(_LEET)
+        run = []
+    if len(run) >= _SPELLED:
+        yield "".join(run).translate(_LEET)

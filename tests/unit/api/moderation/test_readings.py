@@ -1,0 +1,30 @@
+"""The ways in which a text is read as words."""
+
+import pytest
+
+from api.moderation.readings import disguised, pieces, spelled
+
+
+def test_letters_and_digits_are_words_of_their_own() -> None:
+    assert pieces("a 9yo, black-and-white_swan!") == ["a", "9", "yo", "black", "and", "white", "swan"]
+
+
+@pytest.mark.parametrize("plain", ["a black swan", "a swan, a lake. 'Misty' (very) 1889", "swan -- lake", ""])
+def test_a_plain_text_has_no_other_reading(plain: str) -> None:
+    assert list(disguised(plain)) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [("sw4n", "swan"), ("$wan", "swan"), ("s-w-a-n,", "swan"), ("s.w@n", "swan"), ("5w4n!", "swan")],
+)
+def test_digits_and_signs_are_read_as_letters(written: str, word: str) -> None:
+    assert ["a", word] in list(disguised(f"a {written}"))
+
+
+def test_a_one_is_an_i_and_an_l() -> None:
+    assert list(disguised("1ake b1rd")) == [["iake", "bird"], ["lake", "blrd"]]
+
+
+def test_letters_that_stand_alone_are_joined() -> None:
+    assert list(spelled(["a", *"sw4n", "and", *"bc", "on", *"lake"])) == ["aswan", "lake"]
