@@ -29,10 +29,10 @@ LEASHED := exec $(PY) -I -S cli/leash.py SIGTERM $$PPID
 IN_PLACE := [ -x $(PY) ] && head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF '$(CURDIR)/$(VENV)/bin/'
 $(shell $(IN_PLACE) || rm -f $(RUN) $(DEV))
 
-.PHONY: help setup demo up test test-unit docs-test faults chaos check format bench clean distclean
+.PHONY: help setup demo up test test-unit docs-test faults chaos compose-test check format bench clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## create .venv with everything to run, test and develop
 
@@ -61,6 +61,9 @@ faults: $(DEV) ## every fault at its full length, and docs/reliability.md from t
 
 chaos: $(DEV) ## break everything at random (SEED=..., SECONDS=600, WORKERS=4) and check what is left
 	@$(LEASHED) $(PY) -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
+
+compose-test: $(DEV) ## the stack of docker-compose.yml for real: built, healthy, scaled, killed, restarted (many minutes)
+	@$(LEASHED) $(PY) -m tests.containers $(foreach folder,$(WHEELS),--wheels '$(folder)')
 
 check: $(DEV) ## lint, format, types, import contracts; containers, alert rules, chart, known vulnerabilities
 	@echo 'make: ruff check'

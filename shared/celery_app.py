@@ -45,11 +45,13 @@ class RingConsumer(Consumer):
     """Celery's consumer, back within a second of Redis, without gossip between workers.
 
     The stock back-off grows to 30 s and has no setting. Gossip, mingle and event heartbeats are Celery's own
-    idea of who lives; leases are ours, so they are off without a flag on the command line.
+    idea of who lives; leases are ours, so they are off without a flag on the command line. Where events are
+    sent, heartbeats are too: whoever listens takes a worker without them for dead.
     """
 
     def __init__(self, on_task_request: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
-        options = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+        silent = not kwargs["app"].conf.worker_send_task_events
+        options = {"without_gossip": True, "without_mingle": True, "without_heartbeat": silent}
         kwargs["worker_options"] = {**(kwargs.get("worker_options") or {}), **options}
         super().__init__(on_task_request, **{**kwargs, **options})
 

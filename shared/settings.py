@@ -210,6 +210,10 @@ class WorkerSettings(Section):
         None, ge=0, le=65535, description="port at which this worker shows its own metrics; default: none"
     )
     metrics_host: str = Field("127.0.0.1", description="address of that port")
+    celery_monitoring: bool = Field(
+        default=False,
+        description="send Celery's events and answer its inspections, for Flower; never its other commands",
+    )
     torch_threads: int | None = Field(
         None, ge=1, description="CPU threads of torch; default: torch's own choice"
     )

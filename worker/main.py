@@ -13,6 +13,7 @@ from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure
 from shared.settings import Settings
+from worker.monitoring import let_watch
 from worker.runtime import Runtime, served_models
 from worker.tasks import POOL, TRANSPORT, register, ring_queue
 
@@ -39,6 +40,8 @@ app.set_current()
 # Threads, never prefork: a CUDA context does not survive a fork, and every slot feeds the one engine.
 app.conf.worker_pool = POOL
 app.conf.broker_transport = TRANSPORT
+if settings.worker.celery_monitoring:
+    let_watch(app)
 _running: list[Runtime] = []
 
 

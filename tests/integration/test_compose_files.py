@@ -1,11 +1,13 @@
 """The compose files: what they start, in which order, how hardened, and that the GPU file merges."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from deploy.worker_alive import is_alive
 from shared.catalogue import Catalogue
@@ -40,15 +42,18 @@ def test_there_are_a_store_an_api_and_a_worker(services: Services) -> None:
     assert started == {"valkey", "api", "worker"}
 
 
-@pytest.mark.parametrize("name", ["valkey", "api", "worker", "prometheus", "grafana"])
-def test_a_service_has_no_privileges_and_is_started_again(services: Services, name: str) -> None:
-    service = services[name]
+@pytest.mark.parametrize("name", ["valkey", "api", "worker", "prometheus", "grafana", "flower"])
+def test_a_service_has_no_privileges_is_started_again_and_its_log_is_bounded(
+    services: Services, name: str
+) -> None:
+    service = {**load("docker-compose.flower.yml"), **services}[name]
 
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
 
 
 def test_the_store_keeps_jobs_and_forgets_none(services: Services) -> None:
@@ -90,9 +95,11 @@ def test_the_port_is_published_to_this_machine_only_and_is_the_one_listened_on(s
     assert "http://127.0.0.1:8000/healthz" in check
 
 
-@pytest.mark.parametrize("name", ["api", "worker"])
+@pytest.mark.parametrize("name", ["api", "worker", "flower"])
 def test_an_image_is_built_from_files_that_are_there(services: Services, name: str) -> None:
-    dockerfile = REPO_ROOT / services[name]["build"]["dockerfile"]
+    service = {**load("docker-compose.flower.yml"), **services}[name]
+    dockerfile = REPO_ROOT / service["build"]["dockerfile"]
+    assert service["image"] == f"darkroom-{name}:${{DARKROOM_TAG:-local}}"
     lines = dockerfile.read_text().splitlines()
 
     sources = [
@@ -129,6 +136,36 @@ def test_the_gpu_file_adds_a_device_to_the_worker_and_nothing_else(services: Ser
     (device,) = override["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     assert isinstance(services["worker"]["environment"], dict), "only mappings merge key by key"
+
+
+def test_the_flower_file_wants_a_password_and_lets_the_workers_be_watched(services: Services) -> None:
+    override = load("docker-compose.flower.yml")
+    flower = override["flower"]
+
+    assert set(override) == {"worker", "flower"}
+    assert override["worker"] == {"environment": {"DARKROOM_WORKER__CELERY_MONITORING": "true"}}
+    assert "DARKROOM_WORKER__CELERY_MONITORING" not in services["worker"]["environment"]
+    assert flower["environment"]["FLOWER_BASIC_AUTH"].startswith("darkroom:${DARKROOM_FLOWER_PASSWORD:?")
+    assert flower["ports"] == ["127.0.0.1:${DARKROOM_FLOWER_PORT:-5555}:5555"]
+
+
+def test_the_broker_that_flower_looks_at_is_that_of_the_workers(services: Services) -> None:
+    url = services["worker"]["environment"]["DARKROOM_REDIS__URL"]
+
+    flower = load("docker-compose.flower.yml")["flower"]
+    assert flower["environment"]["CELERY_BROKER_URL"] == RedisSettings(url=SecretStr(url)).broker()
+
+
+def test_the_example_of_an_env_file_has_every_variable_with_its_default() -> None:
+    files = [(REPO_ROOT / name).read_text() for name in ("docker-compose.yml", "docker-compose.flower.yml")]
+    variables = dict(re.findall(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}", "\n".join(files)))
+    # Handed on as it is, so its default is the setting's.
+    variables["DARKROOM_API__OWNER_SALT"] = ApiSettings().owner_salt.get_secret_value()
+
+    lines = (REPO_ROOT / ".env.example").read_text().splitlines()
+    shown = dict(re.findall(r"^# (DARKROOM_\w+)=(.*)$", "\n".join(lines), re.MULTILINE))
+    assert shown == variables
+    assert all(line.startswith("#") for line in lines if line)
 
 
 @pytest.fixture

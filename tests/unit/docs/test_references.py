@@ -10,7 +10,7 @@ from docs.tables import settings_rows
 from shared.settings import REPO_ROOT
 from tests.unit.docs.documents import anchors, documents, links, name
 
-COMPOSE = REPO_ROOT / "docker-compose.yml"
+COMPOSE = [REPO_ROOT / f"docker-compose{part}.yml" for part in ("", ".gpu", ".flower")]
 
 
 def settings() -> set[str]:
@@ -22,7 +22,7 @@ def options_of_the_command_line() -> set[str]:
 
 
 def variables_of_compose() -> set[str]:
-    return set(re.findall(r"\$\{(\w+)", COMPOSE.read_text()))
+    return {name for file in COMPOSE for name in re.findall(r"\$\{(\w+)", file.read_text())}
 
 
 def make_targets() -> set[str]:
@@ -43,14 +43,13 @@ def test_every_variable_of_compose_is_explained() -> None:
 
 
 def test_compose_hands_on_nothing_but_settings() -> None:
-    files = (COMPOSE, COMPOSE.with_name("docker-compose.gpu.yml"))
     services = [
-        service for file in files for service in yaml.safe_load(file.read_text())["services"].values()
+        service for file in COMPOSE for service in yaml.safe_load(file.read_text())["services"].values()
     ]
 
     handed_on = {variable for service in services for variable in service.get("environment", {})}
-    # Grafana has variables of its own.
-    named = {variable for variable in handed_on if not variable.startswith("GF_")}
+    # Grafana and Flower have variables of their own.
+    named = {each for each in handed_on if not each.startswith(("GF_", "FLOWER_", "CELERY_"))}
 
     assert named
     assert named <= settings()
