@@ -20,7 +20,6 @@ from tests.containers.report import Broken, until
 FILE: Final = "docker-compose.yml"
 FLOWER_FILE: Final = "docker-compose.flower.yml"
 GPU_FILE: Final = "docker-compose.gpu.yml"
-BUILT: Final = ("api", "worker")
 BUILD_S: Final = 3600.0
 UP_S: Final = 300.0
 HEALTHY_S: Final = 300.0
@@ -37,6 +36,18 @@ class Container:
     def host(self) -> str:
         """Its name to itself, which workers have in theirs."""
         return self.id[:12]
+
+
+def built_services(files: Sequence[str]) -> list[str]:
+    """Read compose files: the services whose images are built."""
+    services = [yaml.safe_load((REPO_ROOT / file).read_text())["services"] for file in files]
+    return [name for each in services for name, service in each.items() if "build" in service]
+
+
+def with_index(services: Sequence[str], index: str) -> dict[str, Any]:
+    """What a compose file adds, so that builds find an index on this machine's loopback."""
+    build = {"network": "host", "args": {"PIP_EXTRA_INDEX_URL": index}}
+    return {name: {"build": build} for name in services}
 
 
 class Stack:
@@ -103,8 +114,7 @@ class Stack:
         """Build every image that the files build, with one more index for pip where there is one."""
         if index is not None:
             addition = self._folder / "index.yml"
-            build = {"network": "host", "args": {"PIP_EXTRA_INDEX_URL": index}}
-            addition.write_text(yaml.safe_dump({"services": {name: {"build": build} for name in BUILT}}))
+            addition.write_text(yaml.safe_dump({"services": with_index(built_services(files), index)}))
             files = (*files, str(addition))
         self.compose("build", files=files, timeout_s=BUILD_S)
 

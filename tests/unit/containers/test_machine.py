@@ -8,6 +8,7 @@ import pytest
 
 from tests.containers.daemon import rules_to_remove
 from tests.containers.report import Broken, until
+from tests.containers.stack import FILE, FLOWER_FILE, built_services, with_index
 from tests.containers.wheels import folders_of, project, served
 
 FILTER = """*filter
@@ -71,6 +72,14 @@ def test_wheels_are_served_as_an_index_while_it_is_needed(tmp_path: Path) -> Non
 def test_without_wheels_there_is_no_index(tmp_path: Path) -> None:
     with served([tmp_path]) as index:
         assert index is None
+
+
+def test_every_image_that_is_built_finds_the_index() -> None:
+    names = built_services((FILE, FLOWER_FILE))
+
+    added = with_index(names, "http://127.0.0.1:1/")
+    assert set(added) == {"api", "worker", "flower"}
+    assert added["flower"]["build"]["args"] == {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:1/"}
 
 
 def test_what_does_not_come_true_in_time_breaks_a_promise() -> None:
