@@ -11,7 +11,9 @@ from starlette.responses import Response
 from api.cancelling import cancel_all
 from api.metrics import HELD
 from api.resources import Resources
-from shared.errors import Stopping, StoreUnavailable
+from api.store import ApiStore
+from shared.errors import JobNotFound, Stopping, StoreUnavailable
+from shared.jobs.record import JobRecord
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -81,6 +83,20 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
             if time.monotonic() > give_up_at:
                 raise
             await asyncio.sleep(0.25)
+
+
+async def accepted(store: ApiStore, job_id: str, owner: str) -> JobRecord:
+    """Read the job of a call that was accepted; patiently.
+
+    Raises:
+        StoreUnavailable: the store stayed away, or came back without what it was told last; the client's
+            retry makes the job anew.
+    """
+    try:
+        return await patiently(lambda: store.read(job_id, owner))
+    except JobNotFound as error:
+        message = "The job store has lost this job in a crash; send the request again."
+        raise StoreUnavailable(message, retry_after_s=1) from error
 
 
 async def _told_to_end(resources: Resources) -> None:

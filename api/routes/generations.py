@@ -11,7 +11,7 @@ from api.access import Counted, Generator
 from api.delivery import JOBS_PATH, describe, result_response
 from api.errors import json_response
 from api.generation_request import GenerationRequest, ResponseFormat
-from api.holding import CallerGone, hold, left, patiently
+from api.holding import CallerGone, accepted, hold, left, patiently
 from api.owner import Caller
 from api.prefer import Delivery, DeliveryDep, Prefer
 from api.resources import Resources, ResourcesDep
@@ -111,7 +111,7 @@ async def _create(
         ended = limit_s > 0 and await hold(request, resources, job_id, resources.watch.ended(job_id, limit_s))
     except CallerGone:
         return left(job_id)
-    record = await patiently(lambda: resources.store.read(job_id, caller.owner))
+    record = await accepted(resources.store, job_id, caller.owner)
     if ended:
         return await patiently(lambda: result_response(resources.store, record, headers))
     headers |= {"location": f"{JOBS_PATH}/{job_id}", "retry-after": "1"}
@@ -142,7 +142,7 @@ async def _held(
         raise HeldTooLong(job_id=job_id)
     if delivery.held:
         resources.holds.ended(job_id)
-    record = await patiently(lambda: resources.store.read(job_id, caller.owner))
+    record = await accepted(resources.store, job_id, caller.owner)
     return await patiently(lambda: result_response(resources.store, record, headers))
 
 

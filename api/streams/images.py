@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from api.errors import job_error
 from api.follow import Follower
-from api.holding import patiently
+from api.holding import accepted, patiently
 from api.prefer import Delivery
 from api.resources import Resources
 from api.sse import event
@@ -122,7 +122,7 @@ class Streamed:
             self.resources.holds.ended(self.job_id)
 
     async def _read(self) -> JobRecord:
-        return await patiently(lambda: self.resources.store.read(self.job_id, self.owner))
+        return await accepted(self.resources.store, self.job_id, self.owner)
 
     async def _names(self) -> set[PreviewName]:
         return await self.resources.store.preview_names(self.job_id)
