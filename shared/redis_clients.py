@@ -16,11 +16,13 @@ from typing_extensions import override
 
 from shared.settings import RedisSettings
 
-# A server that is not there, not ready or not answering; anything else it says is a bug of ours.
+# A server that is not there, not ready, not answering, or a replica since a fail-over; anything else it says
+# is a bug of ours.
 UNREACHABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     redis.exceptions.BusyLoadingError,
+    redis.exceptions.ReadOnlyError,
     OSError,
 )
 

@@ -51,6 +51,9 @@ class JobSettings(Section):
     lease_s: float = Field(5.0, gt=0, description="a worker that does not renew for this long loses its jobs")
     heartbeat_s: float = Field(1.0, gt=0, description="how often a worker renews")
     reap_s: float = Field(0.5, gt=0, description="how often lapsed leases and deadlines are looked for")
+    progress_s: float = Field(
+        0.25, gt=0, description="how often workers tell the steps of running jobs; many workers: less often"
+    )
     max_attempts: int = Field(3, ge=1, description="workers a job may lose before it fails")
     deadline_s: float = Field(3600.0, gt=0, description="a job not finished by then fails")
     result_ttl_s: int = Field(3600, ge=1, description="how long a result can be fetched")

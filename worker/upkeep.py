@@ -18,7 +18,6 @@ from worker.store import WorkerStore
 
 log = get_logger(__name__)
 
-PROGRESS_S: Final = 0.25
 PREVIEWS_S: Final = 0.05
 WATCH_S: Final = 0.5
 # Half a lease: so long before a silent engine is given up, its leases are left to lapse.
@@ -175,7 +174,7 @@ def tickers(
     """Return the threads that keep a worker's word, not started yet."""
     return [
         Ticker("heartbeat", settings.heartbeat_s, heartbeat.renew),
-        Ticker("progress", PROGRESS_S, heartbeat.report),
+        Ticker("progress", settings.progress_s, heartbeat.report),
         Ticker("previews", PREVIEWS_S, send_previews),
         Ticker("watchdog", WATCH_S, watchdog.look),
         Ticker("reaper", settings.reap_s, reaper.reap),

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from benchmarks.store.played import MODEL, Played
 from shared.redis_clients import sync_client
-from shared.settings import RedisSettings
+from shared.settings import JobSettings, RedisSettings
 from worker.store import Attempt
 
 SMALL: Final = b"A" * 1024
@@ -80,7 +80,7 @@ class Fleet:
 
 
 def fleet(played: Played, workers: int, held: int) -> Fleet:
-    """Play what so many workers do in a second: a heartbeat, four reports of progress, two tries to reap."""
+    """Play what so many workers do in a second, by the settings' defaults, while each job takes steps."""
     played.empty()
     played.submit(workers * held, 1000)
     names = [f"gpu-{number:04d}:7:abcd" for number in range(workers)]
@@ -99,11 +99,12 @@ def fleet(played: Played, workers: int, held: int) -> Fleet:
             played.worker.reap()
 
     renew()  # the fleet is known from now on
+    usual = JobSettings()
     return Fleet(
         workers,
-        played.cpu_us(1, renew) / 1e6,
-        4 * played.cpu_us(1, progress) / 1e6 if held else 0.0,
-        2 * played.cpu_us(1, reap) / 1e6,
+        played.cpu_us(1, renew) / 1e6 / usual.heartbeat_s,
+        played.cpu_us(1, progress) / 1e6 / usual.progress_s if held else 0.0,
+        played.cpu_us(1, reap) / 1e6 / usual.reap_s,
     )
 
 
@@ -156,14 +157,14 @@ def picture(played: Played, count: int) -> Picture:
     played.empty()
     played.submit(count, 10)
     attempts = played.claim(count)
-    memory, file = played.memory_bytes(), played.file_bytes()
+    file = played.file_bytes()
     write_us = played.cpu_us(count, lambda: played.finish(attempts, PICTURE))
     names = [played.keys.result(each.job_id) for each in attempts]
     read_us = played.cpu_us(count, lambda: [played.client.hmget(name, "0") for name in names])
     return Picture(
         write_us / 1000,
         read_us / 1000,
-        (played.memory_bytes() - memory) / count,
+        sum(played.client.memory_usage(name) for name in names) / count,
         (played.file_bytes() - file) / count,
     )
 

@@ -142,5 +142,10 @@ def submission(owner: int) -> Submission:
 @contextmanager
 def served() -> Iterator[tuple[Played, EmbeddedServer]]:
     """Run a server of its own, and its clients."""
-    with EmbeddedServer(maxmemory_bytes=8 * 1024**3) as server, Played(server.url) as played:
+    # A rewrite of the file in the middle of a measurement would make its growth unreadable.
+    options = ("--auto-aof-rewrite-percentage", "0")
+    with (
+        EmbeddedServer(maxmemory_bytes=8 * 1024**3, options=options) as server,
+        Played(server.url) as played,
+    ):
         yield played, server

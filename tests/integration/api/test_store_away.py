@@ -9,6 +9,7 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
+import redis
 from redis.exceptions import OutOfMemoryError
 
 from cli.valkey import EmbeddedServer
@@ -77,6 +78,18 @@ def test_a_submission_is_refused_within_2_s(away: Service) -> None:
 
     assert_away(answer)
     assert took_s < BOUND_S
+
+
+def test_a_store_that_has_become_a_replica_is_no_store(serve: Serve) -> None:
+    with EmbeddedServer() as server, redis.Redis(port=server.port, protocol=2) as client:
+        service = serve(server=server)
+        client.replicaof("127.0.0.1", "1")
+
+        assert_away(service.caller.generate())
+
+        client.replicaof("NO", "ONE")
+        service.worker.beat()
+        service.caller.submit()
 
 
 def test_every_call_is_refused_in_time_however_many_there_are(away: Service) -> None:

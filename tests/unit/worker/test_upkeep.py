@@ -17,7 +17,7 @@ from tests.jobs import Caller
 from tests.waiting import wait_until
 from worker.ledger import Ledger
 from worker.store import Attempt, WorkerStore
-from worker.upkeep import Heartbeat, Reaper, Ticker, Watchdog
+from worker.upkeep import Heartbeat, Reaper, Ticker, Watchdog, tickers
 
 
 class Counter:
@@ -283,3 +283,12 @@ def test_a_reaper_is_quiet_where_nothing_waits(
     Reaper(store, doorbell).reap()
 
     assert doorbell.waiting("m") == 0
+
+
+def test_heartbeat_progress_and_reaper_have_the_pace_of_the_settings() -> None:
+    nothing: Any = SimpleNamespace(renew=None, report=None, reap=None, look=None)
+    settings = JobSettings(heartbeat_s=2, progress_s=3, reap_s=4, lease_s=9)
+
+    found = {each.name: each._period_s for each in tickers(settings, nothing, nothing, nothing, lambda: None)}
+
+    assert (found["heartbeat"], found["progress"], found["reaper"]) == (2, 3, 4)
