@@ -20,9 +20,14 @@ _PLAIN_STEP: Final = 25
 
 
 class JobProgress:
-    """Shows one job while entered."""
+    """Shows one job while entered.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: Where to show it.
+        transient: Whether the bar is taken away at the end.
+    """
+
+    def __init__(self, console: Console, *, transient: bool = False) -> None:
         self._console = console
         self._said: tuple[str, int] | None = None
         self._bar = Progress(
@@ -32,6 +37,7 @@ class JobProgress:
             TaskProgressColumn(),
             TimeElapsedColumn(),
             console=console,
+            transient=transient,
         )
         self._task = self._bar.add_task("asking", total=100)
 

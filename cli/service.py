@@ -92,7 +92,7 @@ class LocalService:
         self.layout.folder.note_store(server.url)
         self._redis = RedisSettings(url=SecretStr(server.url))
         self._watch(server.child)
-        return server.binary.label
+        return f"{server.binary.path.name} {version_text(server.binary.version)}, embedded"
 
     def start_processes(self) -> None:
         """Start the API and the workers; they are not ready yet."""

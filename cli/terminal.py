@@ -10,6 +10,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 from typing_extensions import override
 
+from cli.advice import remedy
 from cli.logs import tail
 from shared.errors import ConfigurationError, DarkroomError
 from shared.settings import Settings
@@ -27,6 +28,15 @@ def complain(message: str) -> None:
     """Print an error."""
     line = Text("error: ", style="bold red")
     err.print(line.append(message, style="default"), soft_wrap=True)
+
+
+def explain(error: DarkroomError) -> None:
+    """Print an error, and what to do about it."""
+    complain(error.message)
+    what = remedy(error.message)
+    if what is not None:
+        say(f"what to do: {what}", style="bold", console=err)
+    say("what this machine may lack: darkroom doctor", console=err)
 
 
 def announce(line: str, log: Path | None = None) -> None:

@@ -1,21 +1,22 @@
 """`darkroom demo`: the documented example, through every real part of the service, into a file."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from PIL import Image
-from rich.table import Table
 
+from cli.amounts import in_bytes
 from cli.client import Client, Connection
 from cli.drawing import Target, follow
+from cli.picture import show_file
 from cli.ports import LOOPBACK, free_port
 from cli.progress import JobProgress
 from cli.run_folder import passing_folder
 from cli.service import Layout, LocalService, answering, chosen_redis, ready
 from cli.signals import StopRequested, StopSignals
-from cli.terminal import announce, complain, err, out, read_settings, say, shown
+from cli.stages import Stages
+from cli.terminal import announce, err, explain, out, read_settings, say, shown
 from shared.errors import DarkroomError, JobFailed
 
 BODY: Final = {
@@ -37,46 +38,22 @@ _POLL_S: Final = 0.05
 _PATIENCE_S: Final = 900.0
 
 
-class Stages:
-    """How long each part of the demonstration took; together they are all of its time."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def passed(self, name: str) -> None:
-        """Add the time since the last call to a stage."""
-        now = time.monotonic()
-        self._seconds[name] = self._seconds.get(name, 0.0) + now - self._since
-        self._since = now
-
-    @property
-    def total_s(self) -> float:
-        """The time of all stages so far."""
-        return sum(self._seconds.values())
-
-    def table(self) -> Table:
-        """The stages and their sum."""
-        table = Table(box=None, pad_edge=False)
-        table.add_column("STAGE")
-        table.add_column("SECONDS", justify="right")
-        for name, seconds in self._seconds.items():
-            table.add_row(name, f"{seconds:.2f}")
-        table.add_row("in all", f"{self.total_s:.2f}", style="bold")
-        return table
-
-
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="file to write")] = Path("black-swan.png"),
+    *,
+    show: Annotated[bool, typer.Option(help="show the picture on the terminal")] = True,
 ) -> None:
     """Start the service, draw the documented example, stop the service."""
-    target, stages = Target(output), Stages()
+    target, stages = Target(output), Stages(out)
     target.check()
     with passing_folder(Path(".darkroom"), "demo-") as folder:
         layout = Layout(folder, host=LOOPBACK, port=free_port(), redis=chosen_redis(read_settings()))
         _perform(LocalService(layout, announce), target, stages)
-    out.print(stages.table())
+    stages.sum_up("in all")
+    if show:
+        show_file(output, out)
     say(f"\nwrote {shown(output)}", style="bold green")
+    say("next: make up, then http://127.0.0.1:8000 in a browser")
 
 
 def _perform(service: LocalService, target: Target, stages: Stages) -> None:
@@ -89,42 +66,44 @@ def _perform(service: LocalService, target: Target, stages: Stages) -> None:
             say(f"stopping ({stop})", console=err)
             raise typer.Exit(stop.exit_code) from None
         except DarkroomError as error:
-            complain(error.message)
+            explain(error)
             say(f"logs: {shown(service.layout.folder.path)}", console=err)
-            say("what this machine may lack: darkroom doctor", console=err)
             raise typer.Exit(1) from error
         finally:
             signals.defer()
-            service.stop(signals.hurry)
-            stages.passed("stop")
+            with stages.stage("stopping everything") as stage:
+                service.stop(signals.hurry)
+                stage.result = "stopped"
 
 
 def _start(service: LocalService, stages: Stages) -> None:
-    say(f"starting the store: {service.start_store()}")
-    stages.passed("start Valkey")
-    say("starting the API and a worker")
-    service.start_processes()
+    with stages.stage("starting the store") as stage:
+        stage.result = f"store: {service.start_store()}"
     with Client(Connection(service.layout.address)) as client:
-        service.wait_for(answering(client), "the API does not answer")
-        stages.passed("start API")
-        service.wait_for(ready(client), "no worker is ready")
-        stages.passed("start worker (since the API)")
+        with stages.stage("starting the API") as stage:
+            service.start_processes()
+            service.wait_for(answering(client), "the API does not answer")
+            stage.result = f"API: {service.layout.address}"
+        with stages.stage("starting a worker: it imports torch and loads the model") as stage:
+            service.wait_for(ready(client), "no worker is ready")
+            stage.result = "worker: ready"
 
 
 def _draw(service: LocalService, target: Target, stages: Stages) -> None:
-    say(f"asking for {BODY['prompt']!r}, {BODY['size']}")
     with Client(Connection(service.layout.address, "local", "org-demo", "proj-demo")) as client:
-        job, status = client.submit(BODY), "queued"
-        with JobProgress(err) as progress:
-            for job in follow(client, job, _POLL_S):  # noqa: B020 -- the same job, as it is now
+        with (
+            stages.stage(f"asking for {BODY['prompt']!r}, {BODY['size']}", turning=False) as stage,
+            JobProgress(err, transient=True) as progress,
+        ):
+            for job in follow(client, client.submit(BODY), _POLL_S):
                 progress.show(job)
-                stages.passed("queue" if status == "queued" else "generate")
-                status = job["status"]
                 service.watch()
                 _check_patience(stages)
-        for path in target.write(client.result(job["id"])):
-            check_picture(path)
-        stages.passed("download")
+            stage.result = f"drawn: {BODY['prompt']!r}, {BODY['size']}, with {job['model']}"
+        with stages.stage("fetching the picture") as stage:
+            for path in target.write(client.result(job["id"])):
+                check_picture(path)
+                stage.result = f"fetched: {in_bytes(path.stat().st_size)}"
 
 
 def _check_patience(stages: Stages) -> None:
