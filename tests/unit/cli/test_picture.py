@@ -49,7 +49,7 @@ def test_a_terminal_of_16_million_colours_gets_two_pixels_a_cell(picture: Path) 
     assert [line.count("▀") for line in lines] == [10] * 5 + [0]
     assert lines[0].startswith("\x1b[38;2;255;0;0;48;2;255;0;0m▀")
     assert lines[4].startswith("\x1b[38;2;0;0;255;48;2;0;0;255m▀")
-    (middle,) = re.findall(r"38;2;(\d+);0;(\d+);48;2;(\d+);0;(\d+)m", lines[2])
+    middle = re.findall(r"38;2;(\d+);0;(\d+);48;2;(\d+);0;(\d+)m", lines[2])[0]
     red_above, blue_above, red_below, blue_below = map(int, middle)
     assert red_above > blue_above + 150
     assert blue_below > red_below + 150
