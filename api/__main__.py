@@ -10,7 +10,7 @@ from api.serving import Server, config_of, serve
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure, get_logger
-from shared.redis_clients import UNREACHABLE, sync_client
+from shared.redis_clients import UNREACHABLE, reason_of, sync_client
 from shared.settings import Settings
 
 log = get_logger(__name__)
@@ -45,8 +45,8 @@ def _check_access(settings: Settings) -> None:
     client = sync_client(settings.redis)
     try:
         keys = client.hlen(Keys(settings.redis.prefix).api_keys)
-    except UNREACHABLE:
-        log.warning("keys.unknown", reason="redis is away: nobody is served without a key")
+    except UNREACHABLE as error:
+        log.warning("keys.unknown", reason=reason_of(error), until="redis is back, nobody is served")
         return
     finally:
         client.close()

@@ -19,6 +19,7 @@ from api.store import ApiStore
 from shared.errors import StoreUnavailable
 from shared.jobs.status import Status
 from shared.logs import get_logger
+from shared.redis_clients import reason_of
 
 log = get_logger(__name__)
 
@@ -109,21 +110,23 @@ class JobWatch:
                 del self._waiting[job_id]
 
     async def _read_forever(self) -> None:
-        connected = False
+        connected, told = False, ""
         while True:
             try:
                 if not connected:
                     await self._find_ends()
                     await self._sweep()
-                    connected = True
+                    connected, told = True, ""
                 for stream, entries in (
                     await self._client.xread(dict(self._last), count=500, block=BLOCK_MS) or []
                 ):
                     self._take(stream, entries)
             except (RedisError, OSError, StoreUnavailable) as error:
-                if connected:
-                    log.warning("watch.disconnected", reason=type(error).__name__)
-                connected = False
+                # Once a reason: a wrong password, or a server without TLS, says so in the first second.
+                reason = reason_of(error)
+                if connected or reason != told:
+                    log.warning("watch.disconnected", reason=reason)
+                connected, told = False, reason
                 await asyncio.sleep(0.1)
 
     async def _find_ends(self) -> None:

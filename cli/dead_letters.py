@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import redis
 
+from cli.reaching import reaching
 from shared.errors import JobNotFound, StoreUnavailable
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
-from shared.redis_clients import UNREACHABLE, sync_client
+from shared.redis_clients import sync_client
 from shared.settings import JobSettings, RedisSettings
 
 COPIED: Final = (
@@ -56,10 +57,8 @@ class DeadLetters:
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
-        try:
+        with reaching():
             return [self._letter(*entry) for entry in self._client.xrevrange(self._keys.dead, count=limit)]
-        except UNREACHABLE as error:
-            raise StoreUnavailable from error
 
     def requeue(self, job_id: str) -> str:
         """Submit a dead job's work again and strike it off the list; return the new job's id.
@@ -68,10 +67,8 @@ class DeadLetters:
             JobNotFound: it is not on the list, or its record has expired.
             StoreUnavailable: Redis cannot be reached.
         """
-        try:
+        with reaching():
             return self._requeue(job_id)
-        except UNREACHABLE as error:
-            raise StoreUnavailable from error
 
     def _requeue(self, job_id: str) -> str:
         listed = [

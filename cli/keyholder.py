@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from cli.reaching import reaching
 from cli.run_folder import RunFolder
 from cli.valkey import EmbeddedServer
 from shared.api_keys import ApiKey, digest, id_of, new_text
-from shared.errors import ConfigurationError, StoreUnavailable
+from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
-from shared.redis_clients import UNREACHABLE, sync_client
+from shared.redis_clients import sync_client
 from shared.settings import RedisSettings
 
 
@@ -61,7 +62,7 @@ class Keyholder:
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
-        with _reaching():
+        with reaching():
             words = self._client.hvals(self._name)
         return sorted(map(ApiKey.model_validate_json, words), key=lambda key: (key.created_at, key.id))
 
@@ -72,7 +73,7 @@ class Keyholder:
             ConfigurationError: there is no such key.
             StoreUnavailable: Redis cannot be reached.
         """
-        with _reaching():
+        with reaching():
             words = self._client.hget(self._name, key_id)
         if words is None:
             message = f"there is no API key {key_id}; `darkroom keys list` shows them"
@@ -83,16 +84,8 @@ class Keyholder:
         return key
 
     def _keep(self, key: ApiKey) -> None:
-        with _reaching():
+        with reaching():
             self._client.hset(self._name, key.id, key.model_dump_json(exclude_none=True))
-
-
-@contextmanager
-def _reaching() -> Iterator[None]:
-    try:
-        yield
-    except UNREACHABLE as error:
-        raise StoreUnavailable from error
 
 
 @contextmanager

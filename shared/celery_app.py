@@ -70,8 +70,10 @@ class RingConsumer(Consumer):
 
 def make_app(settings: RedisSettings) -> Celery:
     """Make the application that rings, or that :mod:`worker.main` completes to a worker."""
-    app = Celery("darkroom", broker=settings.broker(), backend=None, set_as_current=False)
+    broker = settings.broker()
+    app = Celery("darkroom", broker=broker, backend=None, set_as_current=False)
     app.conf.update(
+        broker_use_ssl=settings.tls(broker),
         broker_transport="shared.celery_app:Transport",
         worker_consumer="shared.celery_app:RingConsumer",
         task_ignore_result=True,

@@ -14,6 +14,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 from typing_extensions import override
 
+from shared.errors import DarkroomError
 from shared.settings import RedisSettings
 
 # A server that is not there, not ready, not answering, or a replica since a fail-over; anything else it says
@@ -25,6 +26,12 @@ UNREACHABLE = (
     redis.exceptions.ReadOnlyError,
     OSError,
 )
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why Redis could not be reached or refused, for logs; redis-py never says a password."""
+    cause = error.__cause__ if isinstance(error, DarkroomError) and error.__cause__ else error
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
 
 
 class _ClosedIsAnError(AbstractConnection):
@@ -63,6 +70,7 @@ def _options(settings: RedisSettings, timeout_s: float | None, connections: int)
         "max_connections": connections,
         "protocol": 2,
         "decode_responses": False,
+        **settings.tls(settings.url.get_secret_value()),
     }
 
 

@@ -6,7 +6,7 @@ Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units a
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -33,6 +33,12 @@ class RedisSettings(Section):
     prefix: str = Field(
         "darkroom:", description="prefix of every key and Celery queue", pattern=r"^[\w.:-]*$"
     )
+    ca_file: Path | None = Field(
+        None,
+        description="certificates that a rediss:// server's must be signed by; default: those of the system",
+    )
+    cert_file: Path | None = Field(None, description="own certificate, where that server wants to see one")
+    key_file: Path | None = Field(None, description="the key of that certificate")
     timeout_s: float = Field(1.5, gt=0, description="longest wait for one Redis command")
     connect_timeout_s: float = Field(1.0, gt=0, description="longest wait for a Redis connection")
 
@@ -43,6 +49,26 @@ class RedisSettings(Section):
         parts = urlsplit(self.url.get_secret_value())
         database = int(parts.path.strip("/") or 0) + 1
         return urlunsplit(parts._replace(path=f"/{database}"))
+
+    def tls(self, url: str) -> dict[str, Any]:
+        """Return how redis-py checks a server's certificate and shows its own; empty without TLS."""
+        if not url.startswith("rediss://"):
+            return {}
+        files = {
+            "ssl_ca_certs": self.ca_file,
+            "ssl_certfile": self.cert_file,
+            "ssl_keyfile": self.key_file,
+        }
+        named = {name: str(path) for name, path in files.items() if path is not None}
+        # The drivers' defaults differ: Celery's checks nothing.
+        return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
+
+    @model_validator(mode="after")
+    def _certificate_and_key_go_together(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            msg = "redis.cert_file and redis.key_file are set together or not at all"
+            raise ValueError(msg)
+        return self
 
 
 class JobSettings(Section):

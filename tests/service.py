@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -31,10 +32,22 @@ class RunningService:
     Args:
         folder: where the logs go.
         redis_url: the server.
-        environment: settings, as ``DARKROOM_SECTION__NAME``.
+        worker_command: starts the worker.
+        api_only: settings of the API.
+        worker_only: settings of the worker.
+        environment: settings of both, as ``DARKROOM_SECTION__NAME``.
     """
 
-    def __init__(self, folder: Path, redis_url: str, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        redis_url: str,
+        *,
+        worker_command: tuple[str, ...] = WORKER,
+        api_only: Mapping[str, str] | None = None,
+        worker_only: Mapping[str, str] | None = None,
+        **environment: str,
+    ) -> None:
         port = free_port()
         self.url = f"http://{LOOPBACK}:{port}"
         self.environment = {
@@ -43,8 +56,8 @@ class RunningService:
             "DARKROOM_WORKER__DRAIN_S": "1",
             **environment,
         }
-        self.api = process("api", API, folder, **self.environment)
-        self.worker = process("worker", WORKER, folder, **self.environment)
+        self.api = process("api", API, folder, **{**self.environment, **(api_only or {})})
+        self.worker = process("worker", worker_command, folder, **{**self.environment, **(worker_only or {})})
         self._http = httpx2.Client(base_url=self.url, timeout=5, trust_env=False)
 
     def __enter__(self) -> Self:

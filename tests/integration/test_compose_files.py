@@ -70,7 +70,27 @@ def test_the_store_keeps_jobs_and_forgets_none(services: Services) -> None:
 @pytest.mark.parametrize("name", ["api", "worker"])
 def test_nothing_starts_before_the_store_is_healthy(services: Services, name: str) -> None:
     assert services[name]["depends_on"] == {"valkey": {"condition": "service_healthy"}}
-    assert services[name]["environment"]["DARKROOM_REDIS__URL"] == "redis://valkey:6379/0"
+    url = "redis://:${DARKROOM_STORE_PASSWORD:-}@valkey:6379/0"
+    assert services[name]["environment"]["DARKROOM_REDIS__URL"] == url
+
+
+def test_a_password_of_the_store_is_one_variable_away(services: Services) -> None:
+    assert '--requirepass "${DARKROOM_STORE_PASSWORD:-}"' in services["valkey"]["command"]
+    # Where none is set, there is none: for the server, for redis-py and for Celery's transport.
+    assert sync_client(
+        RedisSettings(url=SecretStr("redis://:@valkey:6379/0"))
+    ).connection_pool.connection_kwargs.get("password") in {None, ""}
+
+
+def test_with_users_each_process_is_its_own_and_the_store_is_otherwise_the_same(services: Services) -> None:
+    guarded = load("docker-compose.acl.yml")
+
+    for name in ("api", "worker"):
+        url = guarded[name]["environment"]["DARKROOM_REDIS__URL"]
+        assert url.startswith("${DARKROOM_" + name.upper() + "_REDIS_URL:?")
+    plain = services["valkey"]["command"].replace(' --requirepass "${DARKROOM_STORE_PASSWORD:-}"', "")
+    assert guarded["valkey"]["command"] == f"{plain} --aclfile /etc/darkroom/users.acl"
+    assert guarded["valkey"]["volumes"] == ["./deploy/valkey/users.acl:/etc/darkroom/users.acl:ro"]
 
 
 def test_the_worker_can_be_scaled_and_is_started_plainly(services: Services) -> None:

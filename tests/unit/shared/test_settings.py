@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from shared.settings import JobSettings, RedisSettings, Settings
 
@@ -82,3 +82,19 @@ def test_a_broker_that_is_named_is_used() -> None:
     settings = RedisSettings.model_validate({"url": "redis://host/0", "broker_url": "redis://other:1/7"})
 
     assert settings.broker() == "redis://other:1/7"
+
+
+def test_tls_checks_who_signed_and_for_which_host() -> None:
+    settings = RedisSettings(url=SecretStr("rediss://h/0"), ca_file=Path("ca.pem"))
+
+    assert settings.tls("rediss://h/1") == {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": "ca.pem",
+    }
+    assert settings.tls("redis://h/1") == {}
+
+
+def test_a_certificate_without_its_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="together"):
+        RedisSettings(cert_file=Path("own.pem"))
