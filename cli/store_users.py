@@ -42,7 +42,7 @@ _OF_JOBS: Final = (
 )
 # What submission makes beside that, and what it reads to promise an end.
 _OF_SUBMISSION: Final = ("history:*", "replay:*", "order")
-_OF_PREDICTION: Final = ("serving:*", "vtime:*", "pace", "latency", "result_bytes")
+_OF_PREDICTION: Final = ("models", "serving:*", "vtime:*", "pace", "latency", "result_bytes")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,6 @@ API: Final = Role(
         "previews:*",
         "usage:*",
         "worker:*",
-        "models",
         "moved",
         "dead",
         "results",
@@ -128,7 +127,6 @@ WORKER: Final = Role(
         "eta_error",
         "claimed:*",
         "worker:*",
-        "models",
         "moved",
         "dead",
         "reaped_at",
