@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from api.app import create_app
 from api.processes import Processes
 from api.serving import Server, config_of, serve
+from shared import tracing
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure, get_logger
@@ -21,6 +22,7 @@ def main() -> int:
     try:
         settings = Settings()
         configure(settings.log)
+        tracing.configure(settings.tracing, "darkroom-api")
         app = create_app(settings)
         _check_access(settings)
     except (ValidationError, ConfigurationError) as error:
@@ -30,6 +32,7 @@ def main() -> int:
     if settings.api.processes == 1:
         Server(config, app).run()
         return 0
+    tracing.close()  # each of them traces for itself
     Processes(serve, config.bind_socket(), settings.api.processes).run()
     return 0
 

@@ -1,19 +1,23 @@
 """The FastAPI application."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from api import errors
-from api.middleware import JsonBodies, RequestContext
+from api.middleware import PROBES, JsonBodies, RequestContext
 from api.resources import build
 from api.routes import generations, health, jobs, metrics, models, operator, playground, usage
 from api.routes.generations import GENERATIONS_PATH
 from api.security_headers import SecurityHeaders
+from shared import tracing
 from shared.errors import DarkroomError
 from shared.logs import configure
 from shared.settings import Settings
@@ -34,10 +38,18 @@ def create_app(settings: Settings) -> FastAPI:
         resources.start()
         yield
         await resources.close()
+        await asyncio.to_thread(tracing.close)
 
     # For its files alone: FastAPI's page at /docs would fetch them from elsewhere, and either page has a
     # script inside of it, which no policy that is worth having allows.
-    app = FastAPIOffline(docs_url=None, redoc_url=None, title="Darkroom", version="0.1.0", lifespan=lifespan)
+    app = FastAPIOffline(
+        docs_url=None,
+        redoc_url=None,
+        title="Darkroom",
+        version="0.1.0",
+        lifespan=lifespan,
+        telemetry=_telemetry(),
+    )
     for router in (generations.make_router(settings.api.max_n), jobs.router, models.router, health.router):
         app.include_router(router)
     app.include_router(operator.router)
@@ -59,4 +71,25 @@ def from_environment() -> FastAPI:
     """Return the application configured by the environment: the factory that uvicorn calls."""
     settings = Settings()
     configure(settings.log)
+    tracing.configure(settings.tracing, "darkroom-api")
     return create_app(settings)
+
+
+def _telemetry() -> TelemetryConfig:
+    """Return what FastAPI tells of requests: a span of each where we trace, and else nothing.
+
+    Said in full, as it would also listen to variables of the environment and send what they name.
+    """
+
+    def is_probe(scope: MutableMapping[str, Any]) -> bool:
+        return scope.get("path") in PROBES
+
+    return {
+        "tracing": tracing.enabled(),
+        "tracer_provider": tracing.provider(),
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": is_probe,
+    }

@@ -2,16 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from fastapi import Request
 from starlette.responses import Response
+from structlog.contextvars import bind_contextvars
 
 from api.cancelling import cancel_all
 from api.metrics import HELD
 from api.resources import Resources
 from api.store import ApiStore
+from shared import tracing
 from shared.errors import JobNotFound, Stopping, StoreUnavailable
 from shared.jobs.record import JobRecord
 from shared.logs import get_logger
@@ -53,20 +56,32 @@ async def hold(
         CallerGone: the client hung up meanwhile.
         Stopping: this process was told to end; a retry attaches to the job at another one.
     """
-    HELD.inc()
     answer = asyncio.create_task(waiting)
     leaving = asyncio.create_task(_disconnected(request))
     stopping = asyncio.create_task(_told_to_end(resources))
+    with _observed():
+        try:
+            await asyncio.wait({answer, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            if leaving.done():
+                raise CallerGone
+            raise Stopping(job_id=job_id, retry_after_s=1)
+        finally:
+            await cancel_all((answer, leaving, stopping))
+
+
+@contextmanager
+def _observed() -> Iterator[None]:
+    """Count a call as held meanwhile, and tell its trace and its line in the log how long it was."""
+    began_at = time.perf_counter()
+    HELD.inc()
     try:
-        await asyncio.wait({answer, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        if leaving.done():
-            raise CallerGone
-        raise Stopping(job_id=job_id, retry_after_s=1)
+        with tracing.current().begin("hold"):
+            yield
     finally:
         HELD.dec()
-        await cancel_all((answer, leaving, stopping))
+        bind_contextvars(held_ms=round(1000 * (time.perf_counter() - began_at), 1))
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:

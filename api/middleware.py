@@ -14,10 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import bug_response, error_response
 from api.metrics import observe_request
+from shared import tracing
 from shared.errors import BodyTooLarge, NotJson
 from shared.logs import get_logger
 
 log = get_logger(__name__)
+
+# Asked every few seconds by whoever watches: not worth a line or a span each.
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _REQUEST_ID: Final = re.compile(r"^[\w.:-]{1,128}$", re.ASCII)
 
@@ -37,7 +41,9 @@ class RequestContext:
         request_id = given if _REQUEST_ID.match(given) else f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        span = tracing.current()
+        span.note({"darkroom.request.id": request_id})
+        structlog.contextvars.bind_contextvars(request_id=request_id, **span.ids)
         started = time.monotonic()
         status = 0
 
@@ -58,7 +64,7 @@ class RequestContext:
             # Here and not in the application's own handler, which answers outside of this middleware.
             await bug_response(error)(scope, receive, send_with_id)
         finally:
-            write = log.debug if scope["path"] in {"/healthz", "/readyz"} else log.info
+            write = log.debug if scope["path"] in PROBES else log.info
             took_s = time.monotonic() - started
             observe_request(scope, status, took_s)
             duration_ms = round(took_s * 1000, 1)

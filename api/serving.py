@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from api.app import create_app
+from shared import tracing
 from shared.logs import configure
 from shared.settings import Settings
 
@@ -44,5 +45,6 @@ def serve(sockets: list[socket.socket]) -> None:
     """Serve in a process of several, on the socket that all of them share."""
     settings = Settings()
     configure(settings.log)
+    tracing.configure(settings.tracing, "darkroom-api")
     app = create_app(settings)
     Server(config_of(app, settings), app).run(sockets)

@@ -36,7 +36,8 @@ class Submission:
     """A job to be made.
 
     ``holder`` is the process that holds the caller's call, empty where the job goes on whoever waits for it;
-    ``max_wait_s`` is how long the caller would wait for the picture.
+    ``max_wait_s`` is how long the caller would wait for the picture, ``trace`` what takes the trace
+    to a worker.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Submission:
     max_unfinished: int | None = None
     replay_digest: str = ""
     retry: bool = False
+    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class ApiStore:
             "result_ttl_s": str(settings.result_ttl_s),
             "max_attempts": str(settings.max_attempts),
         }
+        if job.trace:
+            fields["trace"] = job.trace
         job_id, made = await self._run(
             "submit",
             job=self.keys.job(job.id),

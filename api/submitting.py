@@ -2,10 +2,12 @@
 
 import math
 import secrets
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 
-import structlog
 from fastapi import Request
+from structlog.contextvars import bind_contextvars
 
 from api.generation_request import GenerationRequest
 from api.moderation import Words
@@ -13,8 +15,10 @@ from api.owner import Caller
 from api.prefer import Delivery
 from api.resources import Resources
 from api.store import Submission
-from shared.errors import QueueFull, Refused, TooManyJobs
+from shared import tracing
+from shared.errors import DarkroomError, QueueFull, Refused, TooManyJobs
 from shared.logs import get_logger
+from shared.tracing import Kind, Span
 
 log = get_logger(__name__)
 
@@ -24,10 +28,28 @@ async def submit(
 ) -> str:
     """Make the job, or find the one that this call repeats, and return its id.
 
+    The trace goes on from here, in the job's record.
+
     Raises:
         RequestError: no model can do this, or it may not be drawn.
         Refused: it is not accepted now.
     """
+    began_at = time.perf_counter()
+    with tracing.current().begin("submit", kind=Kind.PRODUCER) as span:
+        job_id = await _submit(request, body, caller, resources, delivery, span)
+        span.note({"darkroom.job.id": job_id})
+    bind_contextvars(submit_ms=round(1000 * (time.perf_counter() - began_at), 1))
+    return job_id
+
+
+async def _submit(
+    request: Request,
+    body: GenerationRequest,
+    caller: Caller,
+    resources: Resources,
+    delivery: Delivery,
+    span: Span,
+) -> str:
     followed = body.stream or delivery.prefer.hold_s is not None
     params = body.params(secrets.randbits(32), followed=followed)
     spec = await resources.offer.choose(body.model, params, caller.key.models if caller.key else ())
@@ -44,6 +66,7 @@ async def submit(
         # A whole number of thousandths, so that sums of costs never drift.
         cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
         request_id=request.state.request_id,
+        trace=span.carrier,
         # What was asked for, not the bytes: key order, spacing and nulls make no other request.
         body_digest=caller.digest(body.model_dump_json()),
         holder=resources.holds.holder if delivery.held else "",
@@ -55,13 +78,21 @@ async def submit(
         retry=request.headers.get("x-stainless-retry-count", "0").strip("0").isdecimal(),
     )
     job_id, made = await _store(resources, submission)
-    structlog.contextvars.bind_contextvars(job_id=job_id)
+    bind_contextvars(job_id=job_id)
     if made:
-        resources.ringer.ring(submission.model)
+        resources.ringer.ring(submission.model, span)
         log.info("job.submitted", model=submission.model, cost=submission.cost)
     else:
         log.info("job.attached", model=submission.model)
+        await _point_to(job_id, caller, resources, span)
     return job_id
+
+
+async def _point_to(job_id: str, caller: Caller, resources: Resources, span: Span) -> None:
+    """Let the trace of a call that repeats another one point to the trace of its job."""
+    if tracing.enabled():
+        with suppress(DarkroomError):
+            span.link((await resources.store.read(job_id, caller.owner)).trace)
 
 
 def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:

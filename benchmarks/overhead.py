@@ -85,6 +85,7 @@ def stages_of(log: Path, job_id: str) -> dict[str, float]:
         for line in log.read_text(encoding="utf-8").splitlines():
             if job_id in line and "attempt.ended" in line:
                 event: dict[str, Any] = json.loads(line)
+                event.pop("waited_s")  # before the attempt, and so no part of its total
                 return {k.removesuffix("_s"): v for k, v in event.items() if k.endswith("_s")}
         time.sleep(0.02)
     sys.exit("the worker's log has no line about the job")

@@ -10,7 +10,7 @@ WORKDIR /build
 # What is depended on comes first, so that a change of the code does not install it again.
 COPY pyproject.toml constraints.txt ./
 RUN touch README.md LICENSE \
-    && pip install --constraint constraints.txt .
+    && pip install --constraint constraints.txt '.[tracing]'
 COPY . .
 RUN pip install --no-deps --force-reinstall .
 

@@ -257,6 +257,20 @@ class LogSettings(Section):
     format: str = Field("json", pattern="^(json|console)$", description="json lines, or coloured text")
 
 
+class TracingSettings(Section):
+    """Traces, for a collector."""
+
+    endpoint: str = Field(
+        "", description="where traces go by OTLP over HTTP, as `http://collector:4318`; empty: nowhere"
+    )
+    headers: SecretStr = Field(
+        SecretStr(""), description="headers that the collector wants, as `name=value,name=value`"
+    )
+    sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="share of requests that are traced, where the caller does not say"
+    )
+
+
 class Settings(BaseSettings):
     """All of it. Read at the entry points only; modules receive their section."""
 
@@ -271,3 +285,4 @@ class Settings(BaseSettings):
     moderation: ModerationSettings = ModerationSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()

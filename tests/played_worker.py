@@ -11,7 +11,8 @@ from shared.redis_clients import sync_client
 from shared.settings import Settings
 from shared.usage import usage
 from tests.waiting import wait_until
-from worker.store import Attempt, WorkerStore
+from worker.attempt import Attempt
+from worker.store import WorkerStore
 
 TEXT_TOKENS = 3
 

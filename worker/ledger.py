@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from worker.attempt import Attempt
 from worker.previews import Outbox, Preview
-from worker.store import Attempt
+from worker.trace import AttemptTrace
 
 HANDED_BACK: Final = "handed back"
 
 
 class Held:
-    """One running attempt. It is the engine's watcher: told of steps, asked whether to stop."""
+    """One running attempt. It is the engine's watcher: told of steps and stages, asked whether to stop."""
 
     def __init__(self, attempt: Attempt, outbox: Outbox) -> None:
         self.attempt = attempt
+        self.trace = AttemptTrace(attempt)
         self.step = 0
         self.steps = 0
         self.stop_reason: str | None = None
@@ -33,6 +35,10 @@ class Held:
     def stop_requested(self) -> bool:
         """Whether the attempt is to stop at its next step."""
         return self.stop_reason is not None
+
+    def on_stage(self, stage: str, began_at: float, ended_at: float) -> None:
+        """Note when a stage was. Called on the engine's threads, so it only takes note."""
+        self.trace.stage(stage, began_at, ended_at)
 
     def on_preview(self, image: int, partial: int, file: bytes) -> None:
         """Let a preview be sent. Called on the engine's other threads, so it only queues."""

@@ -8,6 +8,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
 from pydantic import ValidationError
 
+from shared import tracing
 from shared.celery_app import make_app
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
@@ -54,6 +55,7 @@ def _set_up_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's signature
 def _start(**_: Any) -> None:  # noqa: ANN401
     configure(settings.log)
     try:
+        tracing.configure(settings.tracing, "darkroom-worker", settings.worker.name or "")
         models = served_models(settings)
         app.conf.task_queues = [ring_queue(Keys(settings.redis.prefix), model) for model in models]
         runtime = Runtime(settings)
@@ -75,6 +77,7 @@ def _drain(**_: Any) -> None:  # noqa: ANN401
 def _stop(**_: Any) -> None:  # noqa: ANN401
     while _running:
         _running.pop().close()
+    tracing.close()
 
 
 def _answer(model: str) -> None:

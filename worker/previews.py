@@ -12,7 +12,8 @@ from typing import Final
 import pybase64
 
 from shared.errors import JobNotFound, LeaseLost, StoreUnavailable
-from worker.store import Attempt, WorkerStore
+from worker.attempt import Attempt
+from worker.store import WorkerStore
 
 ROOM_BYTES: Final = 64 * 2**20
 

@@ -9,11 +9,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn, TypeVar
 
 import pybase64
 from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
 
+from shared import tracing
 from shared.catalogue import ModelSpec
 from shared.errors import (
     AttemptCancelled,
@@ -28,17 +31,32 @@ from shared.jobs.scripts import DraftIncomplete
 from shared.logs import get_logger
 from shared.params import Params
 from shared.settings import WorkerSettings
+from shared.tracing import Attributes, Kind
 from shared.usage import usage
-from worker.engine import Engine, ImageResult
+from worker.engine import Engine, ImageRequest, ImageResult
 from worker.ledger import HANDED_BACK, Held, Ledger
 from worker.metrics import observe_attempt
 from worker.planning import image_request
-from worker.store import Attempt, WorkerStore
+from worker.store import WorkerStore
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 Again = Literal["never", "retry", "free"]
+
+
+@dataclass
+class Course:
+    """What an attempt has come to so far: its steps, and the seconds of each stage that is known."""
+
+    steps: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.started_at
 
 
 class Runner:
@@ -112,40 +130,67 @@ class Runner:
                 self._alone = None
 
     def _run(self, held: Held, spec: ModelSpec) -> None:
-        attempt, started = held.attempt, time.monotonic()
-        bound = log.bind(job_id=attempt.job_id, attempt=attempt.number, request_id=attempt.request_id)
-        stages: dict[str, float] = {}
-        outcome, steps = "succeeded", 0
+        """Run an attempt, whatever comes of it, and say so: one line in the log, one span in the trace."""
+        attempt, course = held.attempt, Course()
+        ids = {"job_id": attempt.job_id, "attempt": attempt.number, "request_id": attempt.request_id}
+        with bound_contextvars(**ids, **held.trace.ids):
+            outcome = self._outcome(held, spec, course)
+            held.trace.end(outcome)
+            observe_attempt(spec.name, outcome, course.stages, course.steps)
+            write = log.info if outcome == "succeeded" else log.warning
+            stages = course.stages or held.trace.stages_s
+            write(
+                "attempt.ended",
+                model=spec.name,
+                outcome=outcome,
+                waited_s=attempt.waited_s,
+                total_s=round(course.total_s, 4),
+                **{f"{stage}_s": round(seconds, 4) for stage, seconds in stages.items()},
+            )
+
+    def _outcome(self, held: Held, spec: ModelSpec, course: Course) -> str:
+        """Run an attempt and return how it ended; every way in which it can is handled here."""
+        outcome = "succeeded"
         try:
-            params = Params.model_validate_json(attempt.params)
+            params = Params.model_validate_json(held.attempt.params)
             request = image_request(params, spec)
-            steps = request.steps
+            held.trace.note(_about(request, self.name))
+            course.steps = request.steps
             result = self._engine.submit(request, held).result()
-            stages = dict(result.timings_s)
-            stages["deliver"] = self._deliver(held, params, result)
+            course.stages = dict(result.timings_s)
+            course.stages["deliver"] = self._deliver(held, params, result)
         except AttemptCancelled:
             outcome = self._stop(held)
         except LeaseLost:
             outcome = "late"
         except DeviceBroken as error:
-            self._end(attempt, error, again="retry")
-            bound.critical("device.broken", reason=error.message)
-            # A broken CUDA context cannot be mended; the leases of the others lapse and they move on.
-            os._exit(1)
+            self._give_up(held, error)
         except ValidationError as error:
-            outcome = self._end(attempt, GenerationFailed("The job's parameters cannot be read."))
-            bound.error("params.unreadable", fields=[e["loc"] for e in error.errors()])
+            outcome = self._unreadable(held, error)
         except StoreUnavailable:
             outcome = "undelivered"
         except DarkroomError as error:
-            outcome = self._end(attempt, error)
+            outcome = self._end(held, error)
         except Exception as error:  # noqa: BLE001 - a bug must fail its own job and no other
-            outcome = self._end(attempt, GenerationFailed())
-            bound.error("attempt.crashed", exc_info=error)
-        write = bound.info if outcome == "succeeded" else bound.warning
-        observe_attempt(spec.name, outcome, stages, steps)
-        seconds = {f"{stage}_s": round(value, 4) for stage, value in stages.items()}
-        write("attempt.ended", outcome=outcome, total_s=round(time.monotonic() - started, 4), **seconds)
+            outcome = self._crashed(held, error)
+        return outcome
+
+    def _unreadable(self, held: Held, error: ValidationError) -> str:
+        # Where, and not what: the error itself would quote the caller.
+        log.error("params.unreadable", fields=[each["loc"] for each in error.errors()])
+        return self._end(held, GenerationFailed("The job's parameters cannot be read."))
+
+    def _crashed(self, held: Held, error: Exception) -> str:
+        log.error("attempt.crashed", exc_info=error)
+        return self._end(held, GenerationFailed())
+
+    def _give_up(self, held: Held, error: DeviceBroken) -> NoReturn:
+        """End the process: a broken CUDA context cannot be mended. The leases of the others lapse."""
+        self._end(held, error, again="retry")
+        log.critical("device.broken", reason=error.message)
+        held.trace.end("device_broken")
+        tracing.close()
+        os._exit(1)
 
     def _deliver(self, held: Held, params: Params, result: ImageResult) -> float:
         """Make the images the job's result; return the seconds it took.
@@ -155,38 +200,46 @@ class Runner:
             StoreUnavailable: Redis stayed away longer than results are kept.
         """
         started = time.monotonic()
-        encoded = [pybase64.b64encode(image) for image in result.images]
         counted = usage(params, result.prompt_tokens)
-        device_s = self._ledger.share_s(held)
+        with held.trace.during("deliver"):
+            encoded = [pybase64.b64encode(image) for image in result.images]
+            device_s = self._ledger.share_s(held)
 
-        def deliver() -> None:
-            self._store.save_draft(held.attempt, encoded)
-            size_bytes = sum(map(len, encoded))
-            error_ms = self._store.finish(
-                held.attempt, images=len(encoded), usage=counted, size_bytes=size_bytes, device_s=device_s
-            )
-            if error_ms >= 0:
-                log.info("eta.missed_by", job_id=held.attempt.job_id, error_s=error_ms / 1000)
+            def deliver() -> None:
+                self._store.save_draft(held.attempt, encoded)
+                with held.trace.during("finish", Kind.CLIENT):
+                    error_ms = self._store.finish(
+                        held.attempt,
+                        images=len(encoded),
+                        usage=counted,
+                        size_bytes=sum(map(len, encoded)),
+                        device_s=device_s,
+                    )
+                if error_ms >= 0:
+                    log.info("eta.missed_by", error_s=error_ms / 1000)
 
-        try:
-            self._persist(deliver)
-        except JobNotFound as error:
-            raise LeaseLost from error
+            try:
+                self._persist(deliver)
+            except JobNotFound as error:
+                raise LeaseLost from error
         return time.monotonic() - started
 
     def _stop(self, held: Held) -> str:
         """End an attempt that was told to stop; return the outcome."""
         if held.stop_reason != HANDED_BACK:
             return held.stop_reason or "stopped"
-        return self._end(held.attempt, AttemptCancelled("The worker stopped."), again="free")
+        return self._end(held, AttemptCancelled("The worker stopped."), again="free")
 
-    def _end(self, attempt: Attempt, error: DarkroomError, *, again: Again | None = None) -> str:
+    def _end(self, held: Held, error: DarkroomError, *, again: Again | None = None) -> str:
         """Report an attempt that ended without a picture; return the outcome."""
         mode: Again = again or ("retry" if error.retryable else "never")
+
+        def fail() -> str:
+            with held.trace.during("fail", Kind.CLIENT):
+                return self._store.fail(held.attempt, code=error.code, message=error.message, again=mode)
+
         try:
-            status = self._persist(
-                lambda: self._store.fail(attempt, code=error.code, message=error.message, again=mode)
-            )
+            status = self._persist(fail)
         except (LeaseLost, JobNotFound):
             return "late"
         except StoreUnavailable:
@@ -205,3 +258,15 @@ class Runner:
                     raise
                 time.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
+
+
+def _about(request: ImageRequest, worker: str) -> Attributes:
+    """Return what a trace says of an attempt: how much was asked for, never what."""
+    return {
+        "darkroom.worker": worker,
+        "darkroom.model": request.model,
+        "darkroom.steps": request.steps,
+        "darkroom.width_px": request.width,
+        "darkroom.height_px": request.height,
+        "darkroom.images": len(request.seeds),
+    }

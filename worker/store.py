@@ -16,26 +16,11 @@ from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.redis_clients import UNREACHABLE
 from shared.settings import JobSettings
+from worker.attempt import Attempt, Lapsed
 
 DRAFT_TTL_S = 120
 PREVIEW_TTL_S = 120
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try at a job: what a claim hands to a worker.
-
-    ``token`` is the fence of every later write; ``losses`` counts the workers that this job has outlived.
-    """
-
-    job_id: str
-    token: str
-    number: int
-    params: str
-    deadline_at: int
-    request_id: str
-    losses: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +48,7 @@ class Reaped:
     lost: int
     expired: int
     abandoned: int
+    lapsed: tuple[Lapsed, ...]
     loads: tuple[ModelLoad, ...]
 
 
@@ -94,7 +80,7 @@ class WorkerStore:
             want=want,
             alone=int(alone),
         )
-        return Claim(tuple(_attempt(row) for row in rows), bool(held_back))
+        return Claim(tuple(Attempt.parse(row) for row in rows), bool(held_back))
 
     def renew(
         self, worker: str, models: Sequence[str], held: Iterable[tuple[str, str]], about: Mapping[str, Any]
@@ -250,9 +236,14 @@ class WorkerStore:
         )
         if not reply:
             return None
-        requeued, lost, expired, abandoned, *loads = reply
+        requeued, lost, expired, abandoned, lapsed, *loads = reply
         return Reaped(
-            requeued, lost, expired, abandoned, tuple(ModelLoad(m.decode(), q, w) for m, q, w in loads)
+            requeued,
+            lost,
+            expired,
+            abandoned,
+            tuple(Lapsed.parse(row) for row in lapsed),
+            tuple(ModelLoad(m.decode(), q, w) for m, q, w in loads),
         )
 
     @property
@@ -275,16 +266,3 @@ def _reaching(call: Callable[[], T]) -> T:
     except redis.exceptions.OutOfMemoryError as error:
         message = "The job store has no memory left."
         raise StoreUnavailable(message) from error
-
-
-def _attempt(row: Sequence[Any]) -> Attempt:
-    job_id, token, number, params, deadline_at, request_id, losses = row
-    return Attempt(
-        job_id=job_id.decode(),
-        token=token.decode(),
-        number=number,
-        params=params.decode(),
-        deadline_at=deadline_at,
-        request_id=(request_id or b"").decode(),
-        losses=losses,
-    )

@@ -15,6 +15,7 @@ from shared.settings import JobSettings, WorkerSettings
 from worker.engine import Engine
 from worker.ledger import Ledger
 from worker.store import WorkerStore
+from worker.trace import tell_lost
 
 log = get_logger(__name__)
 
@@ -127,7 +128,15 @@ class Heartbeat:
         about = self._about()
         lost = self._store.renew(self._name, about["models"], held, about)
         for each in self._ledger.lose(lost):
-            log.warning("lease.lost", job_id=each.attempt.job_id, reason=each.stop_reason)
+            attempt = each.attempt
+            log.warning(
+                "lease.lost",
+                job_id=attempt.job_id,
+                attempt=attempt.number,
+                request_id=attempt.request_id,
+                reason=each.stop_reason,
+                **each.trace.ids,
+            )
 
     def report(self) -> None:
         """Write the steps taken since the last report; ask at once about attempts that are no longer ours."""
@@ -156,6 +165,15 @@ class Reaper:
         }
         if any(counts.values()):
             log.warning("jobs.reaped", **counts)
+        for lapsed in reaped.lapsed:
+            log.warning(
+                "attempt.lost",
+                job_id=lapsed.job_id,
+                attempt=lapsed.number,
+                request_id=lapsed.request_id,
+                worker=lapsed.worker,
+                **tell_lost(lapsed),
+            )
         for load in reaped.loads:
             if load.queued:
                 self._doorbell.ring(load.model, self._missing(load.model, load.queued))

@@ -14,6 +14,7 @@ from api.resources import Resources
 from api.sse import event
 from api.store import PreviewName
 from api.streams.telling import fetched, is_set, told, told_as_events, waking
+from shared import tracing
 from shared.errors import HeldTooLong, Stopping
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
@@ -57,9 +58,10 @@ class Streamed:
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         record = await self._read()
-        async with aclosing(self._until_ended(record)) as previews:
-            async for each in previews:
-                yield each
+        with tracing.current().begin("hold"):
+            async with aclosing(self._until_ended(record)) as previews:
+                async for each in previews:
+                    yield each
         self._answered()
         record = await self._read()
         if record.status is not Status.SUCCEEDED:

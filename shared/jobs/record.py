@@ -27,12 +27,16 @@ FIELDS: Final = (
     "usage",
     "history",
     "request_id",
+    "trace",
 )
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One job. Instants are unix milliseconds of Redis's clock; None where it has not come to that."""
+    """One job. Instants are unix milliseconds of Redis's clock; None where it has not come to that.
+
+    ``trace`` is the ``traceparent`` under which what happens to the job is told; empty where nobody traces.
+    """
 
     id: str
     status: Status
@@ -53,6 +57,7 @@ class JobRecord:
     usage: dict[str, Any] | None
     history: tuple[dict[str, Any], ...]
     request_id: str
+    trace: str = ""
 
     @property
     def progress(self) -> int:
@@ -96,4 +101,5 @@ def parse(job_id: str, values: Mapping[str, bytes | None]) -> JobRecord | None:
         usage=json.loads(raw["usage"]) if raw.get("usage") else None,
         history=tuple(json.loads(raw["history"])) if raw.get("history") else (),
         request_id=raw.get("request_id", b"").decode(),
+        trace=raw.get("trace", b"").decode(),
     )

@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 from shared.errors import DarkroomError, LeaseLost, QueueFull, TooManyJobs
 from shared.settings import JobSettings
 from tests.jobs import Caller
-from worker.store import Attempt, WorkerStore
+from worker.attempt import Attempt
+from worker.store import WorkerStore
 
 MAX_ATTEMPTS = 3
 MAX_QUEUED = 8

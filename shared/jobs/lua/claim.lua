@@ -8,14 +8,16 @@
 -- @arg want count most jobs to take; 0: only what an earlier call with this seed took
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
 -- @derives lanes, lane, queue, idle, vtime, backlog, job, leases, deadlines, unfinished, done, moved, claimed, counts
--- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses}, …} held_back 1: a job waits for an idle worker
+-- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses, trace, queued_at, claimed_at, now}, …} held_back 1: a job waits for an idle worker
 local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, want, alone = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
 local lanes, claimed = key('lanes', model), key('claimed', seed)
 
 local function handed(id)
-  local v = redis.call('HMGET', key('job', id), 'token', 'attempt', 'params', 'deadline_at', 'request_id', 'losses')
-  return {id, v[1], tonumber(v[2]), v[3], tonumber(v[4]), v[5], tonumber(v[6])}
+  local v = redis.call('HMGET', key('job', id), 'token', 'attempt', 'params', 'deadline_at', 'request_id', 'losses',
+    'trace', 'queued_at', 'started_at')
+  return {id, v[1], tonumber(v[2]), v[3], tonumber(v[4]), v[5], tonumber(v[6]), v[7] or '', tonumber(v[8] or v[9]),
+    tonumber(v[9]), now}
 end
 
 local out = {0, 0}
@@ -28,11 +30,12 @@ if repeated then
 end
 
 local function start(job, tag)
+  local queued_at = score(key('queue', model), job.id) or now
   redis.call('SET', key('vtime', model), exact(math.max(virtual_time(model), tag)))
   dequeue(job, tag + job.cost / job.weight)
   local attempt = job.attempt + 1
   redis.call('HSET', key('job', job.id), 'status', 'running', 'attempt', attempt, 'token', seed .. '.' .. attempt,
-    'worker', worker, 'started_at', now, 'step', 0)
+    'worker', worker, 'queued_at', queued_at, 'started_at', now, 'step', 0)
   redis.call('ZADD', key('leases'), now + lease_ms, job.id)
   redis.call('XADD', key('moved'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', 'running')
 end

@@ -7,15 +7,17 @@
 -- @arg hold_ms ms after such a silence, how long callers have to say that they are still there
 -- @arg most count most jobs of each sort in one tick
 -- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts
--- @returns {0, requeued, lost, expired, abandoned, {model, queued, live workers}, …}; {0} where it was not this call's turn
+-- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, queued, live workers}, …} first each attempt whose lease lapsed; {0} where it was not this call's turn
 local period_ms, lease_ms, gap_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local hold_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(redis.call('GET', key('reaped_at')) or now - period_ms)
 if now - last < period_ms then return {0} end
 redis.call('SET', key('reaped_at'), now)
-local requeued, lost, expired, abandoned = 0, 0, 0, 0
+local requeued, lost, expired, abandoned, lapsed = 0, 0, 0, 0, {}
 
 local function lose(job)
+  local v = redis.call('HMGET', key('job', job.id), 'request_id', 'trace')
+  lapsed[#lapsed + 1] = {job.id, job.attempt, job.worker, job.started_at, now, v[1] or '', v[2] or ''}
   job.losses = job.losses + 1
   redis.call('HSET', key('job', job.id), 'losses', job.losses)
   remember(job, 'worker_lost', '')
@@ -64,7 +66,7 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', key('results'), '-inf', now, 
   redis.call('ZREM', key('results'), entry)
   if redis.call('DECRBY', key('result_bytes'), string.match(entry, ' (%d+)$')) <= 0 then redis.call('DEL', key('result_bytes')) end
 end
-local out = {0, requeued, lost, expired, abandoned}
+local out = {0, requeued, lost, expired, abandoned, lapsed}
 for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
   out[#out + 1] = {model, redis.call('ZCARD', key('queue', model)),
     redis.call('ZCOUNT', key('serving', model), now - lease_ms, '+inf')}

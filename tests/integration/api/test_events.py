@@ -10,7 +10,7 @@ from tests.http_caller import JOBS, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.sse import Event, Stream, streaming
 from tests.waiting import wait_until
-from worker.store import Attempt
+from worker.attempt import Attempt
 
 
 def follow(service: Service, job_id: str, last_id: str = "") -> AbstractContextManager[Stream]:

@@ -15,7 +15,7 @@ from tests.http_caller import GENERATIONS, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.sse import Event, Stream, streaming
 from tests.waiting import wait_until
-from worker.store import Attempt
+from worker.attempt import Attempt
 
 PARTIAL = "image_generation.partial_image"
 COMPLETED = "image_generation.completed"

@@ -22,7 +22,8 @@ from shared.jobs.status import TERMINAL, TRANSITIONS, Status, allowed
 from shared.settings import JobSettings
 from tests.jobs import Caller
 from tests.waiting import wait_until
-from worker.store import Attempt, WorkerStore
+from worker.attempt import Attempt
+from worker.store import WorkerStore
 
 USAGE = {"total_tokens": 1}
 

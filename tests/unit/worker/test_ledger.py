@@ -1,7 +1,7 @@
 """What a worker holds: how far each attempt is, and which was told to stop."""
 
+from worker.attempt import Attempt
 from worker.ledger import HANDED_BACK, Ledger
-from worker.store import Attempt
 
 
 def attempt(job_id: str, token: str = "") -> Attempt:

@@ -11,9 +11,10 @@ from typing_extensions import override
 from shared.settings import JobSettings
 from tests.conftest import FlaglessFakeRedis
 from tests.jobs import Caller
+from worker.attempt import Attempt
 from worker.ledger import Held, Ledger
 from worker.previews import Outbox
-from worker.store import Attempt, WorkerStore
+from worker.store import WorkerStore
 
 
 class CountingStore(WorkerStore):

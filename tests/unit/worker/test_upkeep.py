@@ -15,8 +15,9 @@ from shared.redis_clients import sync_client
 from shared.settings import JobSettings, RedisSettings, WorkerSettings
 from tests.jobs import Caller
 from tests.waiting import wait_until
+from worker.attempt import Attempt
 from worker.ledger import Ledger
-from worker.store import Attempt, WorkerStore
+from worker.store import WorkerStore
 from worker.upkeep import Heartbeat, Reaper, Ticker, Watchdog, tickers
 
 
