@@ -41,8 +41,8 @@ _OF_JOBS: Final = (
     "counts",
 )
 # What submission makes beside that, and what it reads to promise an end.
-_OF_SUBMISSION: Final = ("history:*", "replay:*", "order")
-_OF_PREDICTION: Final = ("models", "serving:*", "vtime:*", "pace", "latency", "result_bytes")
+_OF_SUBMISSION: Final = ("history:*", "replay:*", "order", "models")
+_OF_PREDICTION: Final = ("serving:*", "vtime:*", "pace", "latency", "result_bytes")
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ WORKER: Final = Role(
         "eta_error",
         "claimed:*",
         "worker:*",
+        "models",
         "moved",
         "dead",
         "reaped_at",

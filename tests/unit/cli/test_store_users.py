@@ -15,6 +15,8 @@ from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.jobs.scripts import LUA_DIR
 
+READS = {"GET", "HGET", "HMGET", "EXISTS", "SMEMBERS", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK"}
+READS |= {"ZREVRANGE", "ZSCORE", "PUBLISH", "HLEN"}
 SCRIPTS = [path.stem for path in LUA_DIR.glob("*.lua") if path.stem != "prelude"]
 
 
@@ -30,6 +32,16 @@ def test_a_user_may_touch_every_key_that_its_scripts_derive(role: Role) -> None:
     for script in role.scripts:
         missing = {key for key in derived(script) if not any(key == name.split(":")[0] for name in allowed)}
         assert missing == set(), script
+
+
+@pytest.mark.parametrize("role", [API, WORKER, OPERATOR], ids=lambda role: role.name)
+def test_a_user_may_write_every_key_that_its_scripts_write(role: Role) -> None:
+    for script in role.scripts:
+        text = (LUA_DIR / f"{script}.lua").read_text(encoding="utf-8")
+        calls = re.findall(r"redis\.call\('([A-Z]+)', key\('(\w+)'", text)
+        written = {key for command, key in calls if command not in READS}
+
+        assert written <= {name.split(":")[0] for name in role.writes}, script
 
 
 def test_every_script_belongs_to_somebody() -> None:
