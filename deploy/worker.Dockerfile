@@ -4,6 +4,8 @@ FROM python:3.11-slim AS build
 # The pin of torch admits the CUDA and the CPU build. By default pip finds the CUDA build, which also runs on a
 # CPU but is some gigabytes large; an index that has the CPU build: --build-arg PIP_EXTRA_INDEX_URL=...
 ARG PIP_EXTRA_INDEX_URL
+# torch,tracing,moderation looks at pictures too: docs/moderation.md
+ARG EXTRAS=torch,tracing
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/darkroom
 ENV PATH=/opt/darkroom/bin:$PATH
@@ -11,7 +13,7 @@ WORKDIR /build
 # What is depended on comes first, so that a change of the code does not install it again.
 COPY pyproject.toml constraints.txt ./
 RUN touch README.md LICENSE \
-    && pip install --constraint constraints.txt '.[torch,tracing]'
+    && pip install --constraint constraints.txt ".[${EXTRAS}]"
 COPY . .
 RUN pip install --no-deps --force-reinstall .
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from api.app import create_app
 from api.errors import INVALID_REQUEST, SERVER_ERROR, wire
+from benchmarks.moderation.judged import SCORE_HEADS, WRONG_HEADS, score_rows, wrong_rows
 from shared import errors
 from shared.catalogue import Catalogue
 from shared.settings import REPO_ROOT, Section, Settings
@@ -129,6 +130,8 @@ TABLES: Final = {
         ("model", "what it is", "native size", "steps low / medium / high", "memory", "licence"),
         model_rows,
     ),
+    "moderation": Table(DOCS / "moderation.md", SCORE_HEADS, score_rows),
+    "moderation-wrong": Table(DOCS / "moderation.md", WRONG_HEADS, wrong_rows),
 }
 
 

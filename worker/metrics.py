@@ -10,7 +10,7 @@ _BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 ATTEMPTS: Final = Counter("darkroom_worker_attempts", "Attempts that ended here.", ["model", "outcome"])
 STAGES: Final = Histogram(
     "darkroom_worker_stage_seconds",
-    "What a successful attempt spent in each stage: queue, load, denoise, decode, encode, deliver.",
+    "What a successful attempt spent in each stage: queue, load, denoise, decode, inspect, encode, deliver.",
     ["model", "stage"],
     buckets=_BOUNDS_S,
 )

@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn, TypeVar
 
@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from structlog.contextvars import bound_contextvars
 
 from shared import tracing
-from shared.catalogue import ModelSpec
 from shared.errors import (
     AttemptCancelled,
     DarkroomError,
@@ -36,7 +35,7 @@ from shared.usage import usage
 from worker.engine import Engine, ImageRequest, ImageResult
 from worker.ledger import HANDED_BACK, Held, Ledger
 from worker.metrics import observe_attempt
-from worker.planning import image_request
+from worker.planning import Planner
 from worker.store import WorkerStore
 
 log = get_logger(__name__)
@@ -67,7 +66,7 @@ class Runner:
         name: str,
         store: WorkerStore,
         engine: Engine,
-        specs: Mapping[str, ModelSpec],
+        planner: Planner,
         ledger: Ledger,
         settings: WorkerSettings,
     ) -> None:
@@ -75,7 +74,7 @@ class Runner:
         self.draining = threading.Event()
         self._store = store
         self._engine = engine
-        self._specs = specs
+        self._planner = planner
         self._ledger = ledger
         self._settings = settings
         self._claiming = threading.Lock()
@@ -84,12 +83,12 @@ class Runner:
 
     def answer(self, model: str) -> None:
         """Run queued jobs of ``model`` until none is left."""
-        if model not in self._specs:
+        if model not in self._planner.models:
             log.warning("ring.unknown_model", model=model)
             return
         while (held := self._claim(model)) is not None:
             try:
-                self._run(held, self._specs[model])
+                self._run(held, model)
             finally:
                 self._release(held)
 
@@ -129,31 +128,31 @@ class Runner:
             if self._alone is held:
                 self._alone = None
 
-    def _run(self, held: Held, spec: ModelSpec) -> None:
+    def _run(self, held: Held, model: str) -> None:
         """Run an attempt, whatever comes of it, and say so: one line in the log, one span in the trace."""
         attempt, course = held.attempt, Course()
         ids = {"job_id": attempt.job_id, "attempt": attempt.number, "request_id": attempt.request_id}
         with bound_contextvars(**ids, **held.trace.ids):
-            outcome = self._outcome(held, spec, course)
+            outcome = self._outcome(held, model, course)
             held.trace.end(outcome)
-            observe_attempt(spec.name, outcome, course.stages, course.steps)
+            observe_attempt(model, outcome, course.stages, course.steps)
             write = log.info if outcome == "succeeded" else log.warning
             stages = course.stages or held.trace.stages_s
             write(
                 "attempt.ended",
-                model=spec.name,
+                model=model,
                 outcome=outcome,
                 waited_s=attempt.waited_s,
                 total_s=round(course.total_s, 4),
                 **{f"{stage}_s": round(seconds, 4) for stage, seconds in stages.items()},
             )
 
-    def _outcome(self, held: Held, spec: ModelSpec, course: Course) -> str:
+    def _outcome(self, held: Held, model: str, course: Course) -> str:
         """Run an attempt and return how it ended; every way in which it can is handled here."""
         outcome = "succeeded"
         try:
             params = Params.model_validate_json(held.attempt.params)
-            request = image_request(params, spec)
+            request = self._planner.plan(params, model)
             held.trace.note(_about(request, self.name))
             course.steps = request.steps
             result = self._engine.submit(request, held).result()

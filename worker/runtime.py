@@ -13,8 +13,10 @@ from shared.logs import get_logger
 from shared.redis_clients import sync_client
 from shared.settings import Settings
 from worker.engine import Engine
+from worker.inspection import build_inspection
 from worker.ledger import Ledger
 from worker.metrics import serve, watch_batch
+from worker.planning import Planner
 from worker.previews import Outbox
 from worker.runner import Runner
 from worker.store import WorkerStore
@@ -44,7 +46,7 @@ class Runtime:
         """Build everything and load the model; blocks until the engine is warm.
 
         Raises:
-            CatalogueError: a model's weights are missing or broken.
+            ConfigurationError: a model's weights are missing or broken, or what is to look at pictures is.
         """
         catalogue = Catalogue.load(settings.models.catalogue)
         specs = {spec.name: spec for spec in catalogue.local(settings.models.enabled)}
@@ -55,6 +57,7 @@ class Runtime:
             torch_threads=settings.worker.torch_threads,
             model_memory_bytes=settings.worker.model_memory_bytes,
         )
+        inspection = build_inspection(settings.moderation)
         self.engine.start()
         self.slots = settings.worker.slots or self.engine.capacity
         self.name = settings.worker.name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
@@ -62,7 +65,8 @@ class Runtime:
         store = WorkerStore(self._client, settings.jobs, settings.redis.prefix)
         outbox = Outbox()
         self._ledger = Ledger(outbox)
-        self.runner = Runner(self.name, store, self.engine, specs, self._ledger, settings.worker)
+        planner = Planner(specs, inspection)
+        self.runner = Runner(self.name, store, self.engine, planner, self._ledger, settings.worker)
         said = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
         self._doorbell = Doorbell(settings.redis)
         watchdog = Watchdog(self.engine, self._ledger, settings.worker)

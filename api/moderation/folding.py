@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
+from string import ascii_lowercase
 from typing import Final
 
 # Letters that look like a Latin one, by that one; after case folding, so only small ones.
@@ -38,6 +39,15 @@ _LOOK_ALIKES: Final = {
     "y": "уүγʏ🆈🇾",
     "z": "ᴢȥ🆉🇿",
 }
+# Capitals that look like another letter than their small ones do, and circled ones that have none.
+_CAPITALS: Final[dict[int, str]] = {
+    0x0397: "h",
+    0x039D: "n",
+    0x03A5: "y",
+    0x0396: "z",
+    0x039C: "m",
+    **{0x1F150 + place: letter for place, letter in enumerate(ascii_lowercase)},
+}
 # Where marks and invisible characters are; elsewhere there are none (a test looks).
 _PLANES: Final = (range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xD7B0, 0x20000), range(0xE0000, 0xE0200))
 _MARKS: Final = frozenset({"Mn", "Me"})
@@ -54,7 +64,7 @@ def fold(text: str) -> Iterator[str]:
         yield spread.lower()
         return
     text = unicodedata.normalize("NFKD", _SENTENCES.sub(" ", spread))
-    plain = text.casefold().translate(_letters())
+    plain = text.translate(_CAPITALS).casefold().translate(_letters())
     whole = plain.translate(_invisible(None))
     yield whole
     if whole != plain:

@@ -1,10 +1,13 @@
 """Encodes images beside the engine's thread and puts the finished request on its future."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from typing import Any, NamedTuple
+
+from PIL import Image
 
 from shared.catalogue import Sizes
 from worker.engine.codecs import encode
@@ -18,13 +21,20 @@ from worker.engine.work import Work
 THREADS = 2
 
 
+class Encoded(NamedTuple):
+    """An image that was looked at and encoded."""
+
+    inspected: Timed[None]
+    file: Timed[bytes]
+
+
 @dataclass(frozen=True)
 class Encoding:
     """The images of one request on their way to files."""
 
     request: ImageRequest
     sizes: Sizes
-    images: list[Future[Timed[bytes]]] = field(default_factory=list)
+    images: list[Future[Encoded]] = field(default_factory=list)
 
     def provenance(self, image: int) -> Provenance:
         """Return what is written into the file of an image, counted from 0."""
@@ -44,6 +54,12 @@ class EncoderPool:
     def add(self, encoding: Encoding, pixels: Pixels) -> None:
         """Start to encode one more image of a request."""
         encoding.images.append(self._threads.submit(_encode, pixels, encoding, len(encoding.images)))
+
+    def check(self, encoding: Encoding) -> None:
+        """Raise what one of the images raised so far, if one did."""
+        for image in encoding.images:
+            if image.done():
+                image.result()
 
     def finish(self, encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict[str, float]) -> None:
         """Put the request's result on its future as soon as all its images are encoded."""
@@ -66,16 +82,20 @@ class EncoderPool:
         self._threads.shutdown()
 
 
-def _encode(pixels: Pixels, encoding: Encoding, image: int) -> Timed[bytes]:
-    """Return the encoded file."""
+def _encode(pixels: Pixels, encoding: Encoding, image: int, *, preview: bool = False) -> Encoded:
+    """Return the encoded file, unless who looks at it refuses it."""
     request = encoding.request
+
+    def inspect() -> None:
+        if request.inspector is not None:
+            request.inspector(Image.fromarray(pixels), preview=preview)
 
     def encoded() -> bytes:
         picture = to_picture(pixels, request.width, request.height, encoding.sizes)
         provenance = encoding.provenance(image)
         return encode(picture, request.output_format, request.output_compression, provenance)
 
-    return timed(encoded)
+    return Encoded(timed(inspect), timed(encoded))
 
 
 def _preview(
@@ -86,20 +106,29 @@ def _preview(
     is_wanted: Callable[[], bool],
 ) -> None:
     if is_wanted():
-        file = _encode(pixels, encoding, image).result
+        file = _encode(pixels, encoding, image, preview=True).file.result
         if is_wanted():
             tell(file)
 
 
 def _collect(encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict[str, float]) -> None:
     try:
-        files = [image.result() for image in encoding.images]
+        images = [image.result() for image in encoding.images]
     except Exception as error:  # noqa: BLE001 - whatever it was, the request failed
         failure = translate(error, encoding.request.model)
         failure.__cause__ = error
         work.future.set_exception(failure)
         return
-    for file in files:
-        work.tell_stage("encode", file.began_at, file.ended_at)
-    timings_s["encode"] = sum(file.seconds for file in files)
-    work.future.set_result(ImageResult(tuple(file.result for file in files), prompt_tokens, timings_s))
+    if encoding.request.inspector is not None:
+        timings_s["inspect"] = _tell(work, "inspect", [image.inspected for image in images])
+    timings_s["encode"] = _tell(work, "encode", [image.file for image in images])
+    work.future.set_result(
+        ImageResult(tuple(image.file.result for image in images), prompt_tokens, timings_s)
+    )
+
+
+def _tell(work: Work, stage: str, each: Sequence[Timed[Any]]) -> float:
+    """Tell when a stage of each image was; return the seconds that all took."""
+    for timed_ in each:
+        work.tell_stage(stage, timed_.began_at, timed_.ended_at)
+    return sum(timed_.seconds for timed_ in each)

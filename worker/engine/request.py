@@ -3,6 +3,18 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from PIL.Image import Image
+
+
+class Inspector(Protocol):
+    """Looks at pictures before they are encoded. Called on the encoders' threads, on several at once."""
+
+    def __call__(self, picture: Image, *, preview: bool) -> None:
+        """Return where the picture may be shown; it is as the model drew it, RGB or RGBA, in its own size.
+
+        Whatever is raised for an image fails its request; for a preview, the preview alone is left out.
+        """
+
 
 @dataclass(frozen=True)
 class ImageRequest:
@@ -25,6 +37,8 @@ class ImageRequest:
     partial_images: int = 0
     """Previews of each image on its way, at evenly spaced steps; fewer where there is no time for them, and
     none where the pipeline runs whole."""
+    inspector: Inspector | None = None
+    """Looks at every picture, previews too."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +68,8 @@ class StageWatcher(Watcher, Protocol):
         """Take note of a stage that has ended, well or not. Called on any of the engine's threads.
 
         Args:
-            stage: ``queue`` and ``load`` once, ``decode`` and ``encode`` for each image, ``denoise`` once or,
-                where the pipeline runs whole, for each image.
+            stage: ``queue`` and ``load`` once, ``decode``, ``inspect`` (where there is an inspector) and
+                ``encode`` for each image, ``denoise`` once or, where the pipeline runs whole, for each image.
             began_at: by ``time.perf_counter``.
             ended_at: by the same.
         """

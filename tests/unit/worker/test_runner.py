@@ -18,12 +18,14 @@ from shared.errors import (
     GenerationFailed,
     OutOfDeviceMemory,
 )
-from shared.settings import JobSettings, WorkerSettings
+from shared.settings import JobSettings, ModerationSettings, WorkerSettings
 from tests.conftest import FlaglessFakeRedis
 from tests.jobs import Caller
 from tests.tiny_models import TINY_ENTRY
 from worker.engine import ImageRequest, ImageResult
+from worker.inspection import Inspection
 from worker.ledger import Held, Ledger
+from worker.planning import Planner
 from worker.runner import Runner
 from worker.store import WorkerStore
 
@@ -68,9 +70,8 @@ class Slot:
         self.store = WorkerStore(client, JobSettings(), prefix)
         self.caller = Caller(client, prefix)
         self.ledger = Ledger()
-        self.runner = Runner(
-            "w", self.store, self.engine, {"m": SPEC}, self.ledger, WorkerSettings(**settings)
-        )
+        planner = Planner({"m": SPEC}, Inspection(None, ModerationSettings()))
+        self.runner = Runner("w", self.store, self.engine, planner, self.ledger, WorkerSettings(**settings))
 
     def error(self, job_id: str) -> dict[str, str]:
         found: dict[str, str] = json.loads(self.caller.record(job_id)["error"])

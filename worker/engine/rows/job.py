@@ -88,8 +88,10 @@ class Job:
         """Hand decoded images on, in order; whether that was all, and the result will follow.
 
         Raises:
-            Exception: whatever decoding one of them raised.
+            Exception: whatever decoding or encoding one of them raised.
         """
+        # One that is refused while others are still denoised ends them too.
+        encoders.check(self.encoding)
         for member in self.members[self._handed_on :]:
             if member.pixels is None or not member.pixels.done():
                 return False

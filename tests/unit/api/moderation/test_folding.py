@@ -18,6 +18,8 @@ from api.moderation import folding
         ("ⓢⓦⓐⓝ", "swan"),
         ("🅂🅆🄰🄽", "swan"),
         ("🇸🇼🇦🇳", "swan"),
+        ("🅢🅦🅐🅝", "swan"),
+        ("SWAΝ", "swan"),
         ("ѕԝаn", "swan"),
         ("swαn", "swan"),
         ("s̶w̶a̶n̶", "swan"),
