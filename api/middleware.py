@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import bug_response, error_response
@@ -26,6 +27,11 @@ PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID: Final = re.compile(r"^[\w.:-]{1,128}$", re.ASCII)
 
 
+def new_request_id() -> str:
+    """Return an id for a request that brought none."""
+    return f"req_{secrets.token_hex(16)}"
+
+
 class RequestContext:
     """Gives each request an id, sends it back as ``x-request-id``, and writes the canonical log line."""
 
@@ -38,7 +44,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.match(given) else f"req_{secrets.token_hex(16)}"
+        request_id = given if _REQUEST_ID.match(given) else new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         span = tracing.current()
@@ -107,22 +113,30 @@ class JsonBodies:
         if length.isdecimal() and int(length) > self._max_bytes:
             await error_response(BodyTooLarge())(scope, receive, send)
             return
-        body = await self._read(receive)
-        if body is None:
-            await error_response(BodyTooLarge())(scope, receive, send)
+        try:
+            body = await self._read(receive)
+        except ClientDisconnect:
+            return  # half a body is none, even where it can be read as one
+        except BodyTooLarge as error:
+            await error_response(error)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body; None where it is larger than allowed (a chunked one has no length to go by)."""
+    async def _read(self, receive: Receive) -> bytes:
+        """Return the body.
+
+        Raises:
+            BodyTooLarge: it is larger than allowed; a chunked one has no length to go by.
+            ClientDisconnect: it ends before its end.
+        """
         body = bytearray()
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                return bytes(body)
+                raise ClientDisconnect
             body += message.get("body", b"")
             if len(body) > self._max_bytes:
-                return None
+                raise BodyTooLarge
             if not message.get("more_body", False):
                 return bytes(body)
 

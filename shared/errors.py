@@ -110,6 +110,30 @@ class NotJson(RequestError):
     code = "not_json"
 
 
+class InvalidHttp(RequestError):
+    """This is not HTTP, or not unambiguously."""
+
+    code = "invalid_http"
+
+
+class UrlTooLong(RequestError):
+    """The request's URL is longer than the service takes."""
+
+    code = "url_too_long"
+
+
+class HeadTooLarge(RequestError):
+    """The request has more headers, or larger ones, than the service takes."""
+
+    code = "head_too_large"
+
+
+class RequestTimeout(RequestError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+
+
 class IdempotencyMismatch(RequestError):
     """This Idempotency-Key was already used with another request body."""
 
@@ -124,6 +148,12 @@ class Refused(DarkroomError):
 
     code = "refused"
     retryable = True
+
+
+class TooManyConnections(Refused):
+    """The service has as many connections as it takes."""
+
+    code = "too_many_connections"
 
 
 class TooManyJobs(Refused):

@@ -152,6 +152,19 @@ class ApiSettings(Section):
     heartbeat_s: float = Field(15.0, gt=0, description="a stream on which nothing happens says so this often")
     max_n: int = Field(4, ge=1, le=10, description="most pictures in one request")
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
+    max_connections: int = Field(
+        12_000,
+        ge=1,
+        description="connections of one process, fewer where it may not open so many files; "
+        "above: 503 too_many_connections",
+    )
+    head_timeout_s: float = Field(
+        10.0, gt=0, description="longest from a connection's or request's start to the end of its headers"
+    )
+    body_timeout_s: float = Field(60.0, gt=0, description="longest from there to the end of its body")
+    stalled_write_s: float = Field(
+        60.0, gt=0, description="a client that takes nothing of its answer for this long is cut off"
+    )
     owner_salt: SecretStr = Field(
         SecretStr("darkroom"), description="key of the hashes that stand for owners, users and API keys"
     )

@@ -1,0 +1,227 @@
+"""One HTTP connection, with an end to everything a client may keep open or make large.
+
+uvicorn reads a head of any size, at any pace, from as many connections as there are. Here each part of a
+request has its time: from the connection's first moment (or, on one that is used again, from the first byte)
+to the end of the head, and from there to the end of the body. What is refused before there is a request is
+answered in the service's own shape, and the connection ends.
+"""
+
+import asyncio
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.errors import error_response
+from api.middleware import new_request_id
+from api.security_headers import headers_for
+from shared.errors import (
+    DarkroomError,
+    HeadTooLarge,
+    InvalidHttp,
+    RequestTimeout,
+    TooManyConnections,
+    UrlTooLong,
+)
+from shared.logs import get_logger
+from shared.settings import ApiSettings
+
+log = get_logger(__name__)
+
+MAX_URL_BYTES: Final = 8 * 1024
+MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_HEADERS: Final = 100
+
+
+class Stage(Enum):
+    """What a connection waits for."""
+
+    NOTHING = auto()
+    HEAD = auto()
+    BODY = auto()
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, bounded; made by :func:`connections`."""
+
+    settings: ClassVar[ApiSettings]
+    most: ClassVar[int]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
+        super().__init__(*args, **kwargs)
+        self._stage = Stage.HEAD
+        self._requests = 0
+        self._head_bytes = 0
+        self._watched: tuple[int, Stage] | None = None
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
+        self._why: DarkroomError | None = None
+        self._refused = False
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self._refuse(TooManyConnections(retry_after_s=5))
+        else:
+            self._watch()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._reading, self._writing):
+            if timer is not None:
+                timer.cancel()
+        self._tell_who_writes()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._stage is Stage.NOTHING:
+            self._stage = Stage.HEAD
+        super().data_received(data)
+        # A header without an end is told to nobody before it ends, but it takes memory.
+        self._head_bytes = self._head_bytes + len(data) if self._stage is Stage.HEAD else 0
+        if self._head_bytes > MAX_HEAD_BYTES and not self._refused:
+            self._refuse(HeadTooLarge())
+        self._watch()
+
+    # What the parser tells. An error that is raised in there comes out of it as one of the client's.
+
+    @override
+    def on_message_begin(self) -> None:
+        self._stage = Stage.HEAD
+        self._requests += 1
+        super().on_message_begin()
+
+    @override
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._stop(UrlTooLong())
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS or len(name) + len(value) > MAX_HEAD_BYTES:
+            self._stop(HeadTooLarge())
+
+    @override
+    def on_headers_complete(self) -> None:
+        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._stop(HeadTooLarge())
+        self._stage = Stage.BODY
+        super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        self._stage = Stage.NOTHING
+        super().on_message_complete()
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # uvicorn knows the request that came last, which is another one where several wait in line.
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing = self.loop.call_later(self.settings.stalled_write_s, self._stalled)
+
+    @override
+    def resume_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        super().resume_writing()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._why or InvalidHttp())
+
+    @override
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: there is nothing to upgrade to, and the request is answered as it is."""
+
+    def _stop(self, why: DarkroomError) -> None:
+        """Leave the parser; what it makes of the exception is :meth:`send_400_response`."""
+        self._why = why
+        raise why
+
+    def _watch(self) -> None:
+        """See to it that the part of the request that is missing now comes in its time."""
+        waited_for = (self._requests, self._stage)
+        if waited_for == self._watched:
+            return
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        self._watched = waited_for
+        if self._stage is not Stage.NOTHING and not self._refused:
+            whole_s = (
+                self.settings.head_timeout_s if self._stage is Stage.HEAD else self.settings.body_timeout_s
+            )
+            self._reading = self.loop.call_later(whole_s, self._too_slow)
+
+    def _too_slow(self) -> None:
+        if self.flow.read_paused:
+            # It is us who do not read: an earlier request of this connection has no answer yet.
+            self._watched = None
+            self._watch()
+            return
+        if self._stage is Stage.HEAD and not self._head_bytes:
+            self.transport.close()  # it never said anything: browsers open such ones in advance
+        else:
+            self._refuse(RequestTimeout())
+
+    def _stalled(self) -> None:
+        log.info("connection.stalled", waited_s=self.settings.stalled_write_s)
+        self._cut()
+
+    def _refuse(self, error: DarkroomError) -> None:
+        """Answer in front of the application, and end the connection."""
+        self._refused = True
+        log.info("connection.refused", code=error.code)
+        if self._answering():
+            self._cut()  # a second answer would be taken for a part of the first
+            return
+        response = error_response(error)
+        headers = [
+            *response.raw_headers,
+            *headers_for("/v1/"),
+            (b"x-request-id", new_request_id().encode()),
+            (b"connection", b"close"),
+        ]
+        lines = [b"HTTP/1.1 %d %s" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
+        self.transport.close()
+
+    def _cut(self) -> None:
+        """End the connection at once."""
+        self._tell_who_writes()
+        self.transport.abort()
+
+    def _tell_who_writes(self) -> None:
+        """Tell the one who still writes an answer, before its next piece, that nobody takes it any more."""
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
+    def _answering(self) -> bool:
+        """Whether a request of this connection has an answer on its way, or has had its own already."""
+        cycle = self._answered
+        if cycle is None:
+            return False
+        if self._stage is Stage.BODY:
+            return cycle.response_started or bool(self.pipeline)
+        return not cycle.response_complete
+
+
+def connections(settings: ApiSettings, most: int) -> type[Connection]:
+    """Return the class of this service's connections, of which there are so many at most."""
+    return type("BoundedConnection", (Connection,), {"settings": settings, "most": most})
