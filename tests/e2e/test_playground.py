@@ -1,7 +1,6 @@
 """The playground in a real browser, against the real service."""
 
 import io
-import os
 import secrets
 import subprocess
 import sys
@@ -13,23 +12,18 @@ import pytest
 from PIL import Image
 from playwright.sync_api import (
     Browser,
-    BrowserContext,
-    ConsoleMessage,
     Page,
-    Request,
     Route,
     expect,
     sync_playwright,
 )
 
-from tests.e2e.browser import accessibility_problems, chromium
+from tests.browser import PHONE, SHOTS, Visitor, accessibility_problems, ask, chromium, newest
 from tests.service import RunningService
 
 PROMPT: Final = "a red apple"
-SHOTS: Final = Path(os.environ.get("DARKROOM_SCREENSHOTS", ".darkroom/screenshots"))
 # A picture of the shipped model takes seconds on a CPU, and several wait for each other.
 PATIENCE_MS: Final = 60_000
-PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 @pytest.fixture(scope="module")
@@ -38,41 +32,6 @@ def browser() -> Iterator[Browser]:
         browser = chromium(playwright)
         yield browser
         browser.close()
-
-
-class Visitor:
-    """One browser profile, which notes what a page must not do."""
-
-    def __init__(self, browser: Browser, url: str, project: str, **look: Any) -> None:
-        self.url = url
-        # Each an owner of its own, whose gallery begins empty.
-        owner = {"OpenAI-Project": project}
-        self.context: BrowserContext = browser.new_context(base_url=url, extra_http_headers=owner, **look)
-        self.context.set_default_timeout(PATIENCE_MS)
-        self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
-        self.complaints: list[str] = []
-        self.strangers: list[str] = []
-        self.context.on("console", self._listen)
-        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
-        self.context.on("request", self._note)
-        self.page = self.context.new_page()
-
-    def open(self, view: str = "") -> Page:
-        self.page.goto(f"/{view}")
-        return self.page
-
-    def shoot(self, name: str) -> None:
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
-
-    def _listen(self, message: ConsoleMessage) -> None:
-        # The browser itself writes a line for each answer of 400 and above; the page shows those in words.
-        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
-
-    def _note(self, request: Request) -> None:
-        if not request.url.startswith((self.url, "blob:", "data:")):
-            self.strangers.append(request.url)
 
 
 @pytest.fixture
@@ -87,27 +46,7 @@ def visit(browser: Browser, glyph_service: RunningService) -> Iterator[Callable[
 
     yield come
     for visitor in visitors:
-        visitor.context.close()
-        assert visitor.complaints == []
-        assert visitor.strangers == []
-
-
-def ask(page: Page, prompt: str = PROMPT, **options: str) -> None:
-    """Fill the composer and draw."""
-    page.get_by_label("What should be drawn?").fill(prompt)
-    if options:
-        page.locator("#more").evaluate("element => element.open = true")
-    for name, value in options.items():
-        field = page.locator(f"#{name}")
-        if field.evaluate("element => element.tagName") == "SELECT":
-            field.select_option(value)
-        else:
-            field.fill(value)
-    page.get_by_role("button", name="Draw").click()
-
-
-def newest(page: Page) -> Any:
-    return page.locator(".job").first
+        visitor.close()
 
 
 def finished(page: Page, pictures: int = 1) -> Any:
@@ -140,7 +79,7 @@ def test_a_picture_with_previews_and_a_step_bar(visit: Callable[..., Visitor]) -
         }"""
     )
 
-    ask(page)
+    ask(page, PROMPT)
     card = finished(page)
 
     file = download(card)
@@ -178,7 +117,7 @@ def test_the_gallery_survives_a_reload_and_the_same_seed_draws_the_same(
 ) -> None:
     visitor = visit()
     page = visitor.open()
-    ask(page, quality="low", seed="7")
+    ask(page, PROMPT, quality="low", seed="7")
     file = download(finished(page))
 
     page.reload()
@@ -224,7 +163,7 @@ def test_a_checkerboard_behind_transparency_and_two_pictures(visit: Callable[...
     visitor = visit()
     page = visitor.open()
 
-    ask(page, background="transparent", n="2", quality="low", output_format="webp")
+    ask(page, PROMPT, background="transparent", n="2", quality="low", output_format="webp")
     card = finished(page, 2)
 
     picture = Image.open(io.BytesIO(download(card)))
@@ -240,72 +179,18 @@ def test_what_is_wrong_is_said_at_its_field(visit: Callable[..., Visitor]) -> No
     visitor = visit()
     page = visitor.open()
 
-    ask(page, size="70x70")
+    ask(page, PROMPT, size="70x70")
 
     expect(page.locator("#size-problem")).to_contain_text("multiples of 8")
     expect(page.get_by_label("Size")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Size")).to_be_focused()
-    ask(page, size="auto", background="transparent", output_format="jpeg")
+    ask(page, PROMPT, size="auto", background="transparent", output_format="jpeg")
     expect(page.locator("#background-problem")).to_contain_text("jpeg")
     expect(page.locator("#size-problem")).to_be_empty()
     page.get_by_label("What should be drawn?").fill("")
     page.get_by_role("button", name="Draw").click()
     expect(page.locator("#prompt-problem")).not_to_be_empty()
     visitor.shoot("problem")
-
-
-ERRORS: Final = {
-    (400, "moderation_blocked"): "blocked",
-    (403, "permission_denied"): "may not",
-    (429, "too_many_jobs"): "too many unfinished",
-    (429, "rate_limit_exceeded"): "Try again in 7 seconds",
-    (503, "queue_full"): "full",
-    (503, "no_worker"): "No worker",
-    (503, "store_unavailable"): "job store",
-    (500, "internal_error"): "inside the service",
-}
-
-
-def refusing(status: int, code: str) -> Callable[[Route], None]:
-    def refuse(route: Route) -> None:
-        error = {"message": "internal words", "type": "t", "param": None, "code": code}
-        route.fulfill(status=status, json={"error": error}, headers={"retry-after": "7"})
-
-    return refuse
-
-
-def test_every_refusal_has_clear_words(visit: Callable[..., Visitor]) -> None:
-    page = visit().open()
-    for (status, code), words in ERRORS.items():
-        page.route("**/v1/images/generations", refusing(status, code))
-        ask(page)
-        expect(page.locator("#form-problem")).to_contain_text(words)
-        page.unroute("**/v1/images/generations")
-
-
-def test_a_missing_key_is_asked_for(visit: Callable[..., Visitor]) -> None:
-    page = visit().open()
-    keys: list[str | None] = []
-
-    def refuse(route: Route) -> None:
-        keys.append(route.request.headers.get("authorization"))
-        if keys[-1] == "Bearer dk-right":
-            route.continue_()
-        else:
-            error = {"message": "m", "type": "t", "param": None, "code": "invalid_api_key"}
-            route.fulfill(status=401, json={"error": error})
-
-    page.route("**/v1/**", refuse)
-    ask(page)
-    expect(page.get_by_role("dialog")).to_be_visible()
-
-    page.get_by_label("Key", exact=True).fill("dk-right")
-    page.get_by_role("button", name="Use it").click()
-
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    page.get_by_role("button", name="Draw").click()
-    expect(newest(page)).to_contain_text(PROMPT)
-    newest(page).get_by_role("button", name="Cancel").click()
 
 
 def test_a_cut_stream_goes_on(visit: Callable[..., Visitor]) -> None:
@@ -321,7 +206,7 @@ def test_a_cut_stream_goes_on(visit: Callable[..., Visitor]) -> None:
 
     page.route("**/events", cut)
 
-    ask(page, quality="low")
+    ask(page, PROMPT, quality="low")
 
     finished(page)
     assert len(cuts) == 2
@@ -357,7 +242,7 @@ def test_by_keyboard_alone(visit: Callable[..., Visitor]) -> None:
 def test_everybody_can_use_it(visit: Callable[..., Visitor], name: str, look: dict[str, Any]) -> None:
     visitor = visit("one-for-all-looks", reduced_motion="reduce", **look)
     page = visitor.open()
-    ask(page, quality="low", background="transparent")
+    ask(page, PROMPT, quality="low", background="transparent")
     finished(page)
     page.locator("#more").evaluate("element => element.open = true")
 
@@ -369,7 +254,7 @@ def test_everybody_can_use_it(visit: Callable[..., Visitor], name: str, look: di
 def test_the_operators_view(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open()
-    ask(page, quality="high")
+    ask(page, PROMPT, quality="high")
     page.get_by_role("link", name="Operator").click()
 
     expect(page.locator("#queues")).to_contain_text("glyph")

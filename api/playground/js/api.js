@@ -40,7 +40,7 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
 const json = async (path, options) => (await call(path, options)).json();
 
 export const models = async () => (await json("/v1/models")).data;
-export const jobs = (after) => json(`/v1/images/jobs?limit=20${after ? `&after=${after}` : ""}`);
+export const jobs = (after, limit = 20) => json(`/v1/images/jobs?limit=${limit}${after ? `&after=${after}` : ""}`);
 export const job = (id) => json(`/v1/images/jobs/${id}`);
 export const result = (id) => json(`/v1/images/jobs/${id}/result`);
 export const cancel = (id) => json(`/v1/images/jobs/${id}`, { method: "DELETE" });

@@ -32,11 +32,23 @@ async function draw(body) {
 
 async function offerModels() {
   try {
-    composer.offer(await api.models());
+    const models = await api.models();
+    composer.offer(models);
+    showService(models.some((each) => each.ready) ? "ready" : "waiting");
     showBanner(null);
   } catch (problem) {
+    showService(problem.code === "invalid_api_key" ? "closed" : "away");
     showBanner(problem);
   }
+}
+
+const STATES = { ready: "Ready", waiting: "No worker", closed: "Needs a key", away: "Away" };
+
+function showService(state) {
+  const place = at("service");
+  if (place.dataset.state === state) return;
+  place.dataset.state = state;
+  place.textContent = STATES[state];
 }
 
 function showBanner(problem) {
@@ -49,21 +61,29 @@ function showBanner(problem) {
 
 let asked = false;
 
+// Once for each key: who closes the dialog is not asked again and again.
 function askForKey(problem) {
   if (problem.code !== "invalid_api_key" || asked) return;
   asked = true;
-  openKeyDialog();
+  openKeyDialog(api.key.get() ? "The service does not take this key." : "");
 }
 
-function openKeyDialog() {
+function openKeyDialog(words = "") {
   at("key").value = api.key.get();
-  at("key-dialog").showModal();
+  at("key-problem").textContent = words;
+  if (!at("key-dialog").open) at("key-dialog").showModal();
 }
 
-at("open-key").addEventListener("click", openKeyDialog);
+function showWhetherThereIsAKey() {
+  at("open-key").toggleAttribute("data-has-key", api.key.get() !== "");
+  at("open-key").title = api.key.get() ? "A key is used in this tab" : "";
+}
+
+at("open-key").addEventListener("click", () => openKeyDialog());
 at("key-form").addEventListener("submit", (event) => {
   if (event.submitter?.value !== "save") return;
   api.key.set(at("key").value.trim());
+  asked = false;
   start();
 });
 
@@ -83,10 +103,15 @@ function route() {
 }
 
 function start() {
+  showWhetherThereIsAKey();
   gallery.clear();
   offerModels();
   gallery.load();
 }
+
+at("ideas").addEventListener("click", ({ target }) => {
+  if (target instanceof HTMLButtonElement) composer.suggest(target.textContent);
+});
 
 addEventListener("hashchange", route);
 setInterval(() => { if (!document.hidden) offerModels(); }, MODELS_MS);

@@ -9,18 +9,17 @@ import { stateOf } from "./words.js";
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 export class Card {
-  // `hooks`: again(body), announce(words), visible(element, callback)
+  // `hooks`: again(body), announce(words), visible(element, callback), live(card), ended(card)
   constructor(job, hooks) {
     this.job = job;
     this.hooks = hooks;
     this.request = requestOf(job.id);
     this.step = null;
-    this.gone = new AbortController();
     this.urls = [];
     this.element = this.build();
     this.show();
     if (TERMINAL.has(job.status)) hooks.visible(this.element, () => this.fetchPictures());
-    else this.watch();
+    else hooks.live(this);
   }
 
   build() {
@@ -28,8 +27,9 @@ export class Card {
     element.dataset.job = this.job.id;
     this.pictures = make("div", "pictures");
     this.slots = this.job.seeds.map(() => this.pictures.appendChild(make("div", "picture empty")));
+    for (const slot of this.slots) slot.style.aspectRatio = shapeOf(this.request);
     const about = make("div", "about");
-    this.words = about.appendChild(make("p", "words", this.request?.prompt ?? "Asked elsewhere"));
+    this.words = about.appendChild(make("p", "words", this.request?.prompt ?? "Asked for elsewhere"));
     this.state = about.appendChild(make("p", "state"));
     this.bar = about.appendChild(make("progress"));
     this.bar.max = 100;
@@ -42,14 +42,15 @@ export class Card {
 
   // --- what it is doing
 
-  async watch() {
+  // Show it live until it has ended, or the signal says that somebody else's turn has come.
+  async follow(signal) {
     try {
-      for await (const { event, data } of follow(this.job.id, this.gone.signal)) {
+      for await (const { event, data } of follow(this.job.id, signal)) {
         if (event === "status") this.update(data);
         else if (event === "progress") this.advance(data);
         else if (event === "preview") this.preview(data);
       }
-      if (!TERMINAL.has(this.job.status)) this.update(await api.job(this.job.id));
+      if (!signal.aborted && !TERMINAL.has(this.job.status)) this.update(await api.job(this.job.id));
     } catch (error) {
       this.fail(error);
     }
@@ -57,9 +58,12 @@ export class Card {
 
   update(job) {
     const before = this.job.status;
+    if (TERMINAL.has(before)) return; // an older word of it, which came late
+    if (job.progress !== this.job.progress) this.step = null;
     this.job = job;
     this.show();
-    if (before === job.status || !TERMINAL.has(job.status)) return;
+    if (!TERMINAL.has(job.status)) return;
+    this.hooks.ended(this);
     this.hooks.announce(`${stateOf(job)}: ${this.words.textContent.slice(0, 80)}`);
     this.fetchPictures();
   }
@@ -97,7 +101,7 @@ export class Card {
     slot.classList.remove("preview");
     slot.classList.add("final");
     const url = this.put(slot, base64, format, this.words.textContent);
-    const link = make("a", "button", "Download");
+    const link = make("a", "button small", "Download");
     link.href = url;
     link.download = `darkroom-${this.job.seeds[index]}.${format}`;
     link.setAttribute("aria-label", `Download picture ${index + 1} of ${this.slots.length}`);
@@ -112,6 +116,7 @@ export class Card {
     image.src = url;
     image.alt = alt.slice(0, 200);
     slot.classList.remove("empty");
+    slot.style.aspectRatio = "";
     slot.replaceChildren(image);
     return url;
   }
@@ -119,14 +124,14 @@ export class Card {
   // --- how it looks
 
   show() {
-    const { status, seeds, model } = this.job;
+    const { status } = this.job;
     this.state.textContent = stateOf(this.job, this.step);
     this.state.classList.toggle("failed", status === "failed");
     this.bar.hidden = status !== "running" && status !== "queued";
     if (status === "queued") this.bar.removeAttribute("value");
     else this.bar.value = this.job.progress;
     this.pictures.hidden = status === "failed" || status === "cancelled";
-    this.facts.textContent = `${model} · seed ${seeds.join(", ")}`;
+    this.facts.textContent = factsOf(this.job, this.request);
     this.element.dataset.status = status;
     if (this.shownFor !== status) this.offerActions();
     this.shownFor = status;
@@ -147,7 +152,7 @@ export class Card {
   }
 
   button(label, action) {
-    const button = make("button", "quiet", label);
+    const button = make("button", "quiet small", label);
     button.type = "button";
     button.addEventListener("click", () => action(button));
     return button;
@@ -169,7 +174,7 @@ export class Card {
   }
 
   close() {
-    this.gone.abort();
+    this.hooks.ended(this);
     this.urls.forEach((url) => URL.revokeObjectURL(url));
     this.element.remove();
   }
@@ -180,6 +185,17 @@ function make(name, className = "", words = "") {
   if (className) element.className = className;
   if (words) element.textContent = words;
   return element;
+}
+
+// The shape of the picture that is to come, so that nothing jumps when it does.
+function shapeOf(request) {
+  const [width, height] = (request?.size ?? "").split("x").map(Number);
+  return width && height ? `${width} / ${height}` : "1";
+}
+
+function factsOf({ model, seeds }, request) {
+  const asked = ["size", "quality", "style"].map((name) => request?.[name]).filter(Boolean);
+  return [model, ...asked, `seed ${seeds.join(", ")}`].join(" · ");
 }
 
 // The file says what it is; the job object does not.

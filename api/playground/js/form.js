@@ -37,7 +37,8 @@ export class Composer {
   // Say what the chosen model can do, and offer only that.
   explain() {
     const model = this.chosen;
-    text("model-about", model ? about(model) : "One of the models that can serve the request.");
+    text("model-about", model ? model.description : "One of the models that can serve the request.");
+    chips("model-can", model ? abilities(model) : []);
     text("quality-hint", model ? `${steps(model, this.form.quality.value)} steps` : "");
     const transparent = model?.transparent ?? true;
     const option = this.form.background.querySelector('[value="transparent"]');
@@ -49,7 +50,7 @@ export class Composer {
     text("negative_prompt-hint", negative ? "" : "this model takes no negative prompt");
     const sizes = PRESETS.filter((size) => !model || fits(model.sizes, size));
     document.getElementById("sizes").replaceChildren(...["auto", ...sizes].map((size) => new Option(size, size)));
-    text("size-hint", model ? `auto is 512x512; up to ${model.sizes.max_side_px} a side, multiples of 8` : "");
+    text("size-hint", model ? `auto is 512x512; up to ${model.sizes.max_side_px}, multiples of 8` : "");
   }
 
   // Only what differs from the API's defaults, so that what is copied from it is short.
@@ -71,6 +72,11 @@ export class Composer {
       if (field.name && field.name in body) field.value = String(body[field.name]);
     }
     // `reset` explains afterwards; what it shows then is of these values.
+    this.form.prompt.focus();
+  }
+
+  suggest(prompt) {
+    this.form.prompt.value = prompt;
     this.form.prompt.focus();
   }
 
@@ -105,14 +111,22 @@ function title(model) {
   return model.title + (notes.length ? ` (${notes.join(", ")})` : "");
 }
 
-function about(model) {
-  const can = [
-    `native ${model.sizes.native_width}x${model.sizes.native_height}`,
-    model.transparent ? "transparency" : "",
+function abilities(model) {
+  return [
+    `${model.sizes.native_width}x${model.sizes.native_height}`,
+    model.transparent ? "transparency" : "opaque only",
     model.negative_prompt ? "negative prompts" : "",
+    model.batched ? "previews" : "no previews",
     model.licence,
   ].filter(Boolean);
-  return `${model.description} ${can.join(" · ")}`;
+}
+
+function chips(id, words) {
+  document.getElementById(id).replaceChildren(...words.map((each) => {
+    const chip = document.createElement("li");
+    chip.textContent = each;
+    return chip;
+  }));
 }
 
 function steps(model, quality) { return model.steps[quality === "auto" ? "medium" : quality]; }

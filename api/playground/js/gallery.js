@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Card } from "./card.js";
 import { remember } from "./memory.js";
+import { Watching } from "./watching.js";
 
 const STOP_CODES = new Set(["invalid_api_key", "permission_denied"]);
 
@@ -11,6 +12,7 @@ export class Gallery {
     Object.assign(this, { list, older, empty, announcer, again, problem });
     this.cards = new Map();
     this.last = null;
+    this.watching = new Watching();
     this.watcher = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "200px" });
     this.waiting = new WeakMap();
     older.addEventListener("click", () => this.load());
@@ -54,6 +56,8 @@ export class Gallery {
       again: this.again,
       announce: (words) => this.announce(words),
       visible: (element, callback) => this.whenVisible(element, callback),
+      live: (live) => this.watching.add(live),
+      ended: (ended) => this.watching.remove(ended),
     });
     this.cards.set(job.id, card);
     if (first) this.list.prepend(card.element);

@@ -33,6 +33,13 @@ export class OperatorView {
 
   show({ at, models, workers, errors }) {
     this.say("operator-at", `As of ${clock(at)}, renewed every ${PERIOD_MS / 1000} seconds`);
+    tiles("tiles", [
+      ["queued", sum(models, "queued")],
+      ["running", sum(models, "running")],
+      [workers.length === 1 ? "worker" : "workers", workers.length, workers.length === 0],
+      ["of the batches filled", `${filled(workers)} %`],
+      ["recent errors", errors.length, errors.length > 0],
+    ]);
     const headings = ["Model", "# Queued", "# Running", "Oldest waits", "# Workers", "# Predictions off by"];
     table("queues", headings, models.map((each) => [
       each.model, each.queued, each.running, each.queued ? seconds(Math.round(each.oldest_s)) : NOTHING, each.workers,
@@ -47,6 +54,21 @@ export class OperatorView {
   }
 
   say(id, words) { document.getElementById(id).textContent = words; }
+}
+
+const sum = (all, name) => all.reduce((total, each) => total + each[name], 0);
+
+const filled = (workers) => Math.round((100 * sum(workers, "rows")) / Math.max(1, sum(workers, "capacity")));
+
+function tiles(id, entries) {
+  document.getElementById(id).replaceChildren(...entries.map(([words, value, alarming]) => {
+    const tile = document.createElement("div");
+    tile.classList.toggle("alarm", Boolean(alarming));
+    for (const [name, content] of [["dt", words], ["dd", value]]) {
+      tile.appendChild(document.createElement(name)).textContent = content;
+    }
+    return tile;
+  }));
 }
 
 function occupancy({ rows, capacity }) {
@@ -81,6 +103,7 @@ function table(id, headings, rows) {
     const cell = document.createElement("tr").insertCell();
     cell.colSpan = headings.length;
     cell.textContent = "None";
+    cell.className = "none";
     body.push(cell.parentElement);
   }
   const [thead, tbody] = [document.createElement("thead"), document.createElement("tbody")];

@@ -4,9 +4,8 @@ const WORDS = {
   unreachable: "The service cannot be reached. Is it still running?",
   invalid_api_key: "This service asks for an API key. Enter a valid one under “API key”.",
   permission_denied: "This API key may not do that.",
-  insufficient_scope: "This API key may not do that.",
   moderation_blocked: "It was blocked by moderation. Ask for something else.",
-  moderation_unavailable: "Prompts cannot be checked at the moment.",
+  moderation_unavailable: "Prompts cannot be checked at the moment, so nothing is drawn.",
   model_not_found: "There is no such model here. Choose one from the list.",
   unsupported_value: "The chosen model cannot do that.",
   unsupported_parameter: "That option is not supported here.",
@@ -25,8 +24,15 @@ const WORDS = {
   timeout: "It takes longer than a call may last.",
   body_too_large: "The prompt is too long for one request.",
   idempotency_key_reused: "This request was already sent with other options.",
-  internal_error: "Something went wrong inside the service.",
+  job_not_finished: "The picture is not ready yet.",
+  not_found: "The service does not know this address. Is the page older than the service?",
+  method_not_allowed: "The service does not take this. Is the page older than the service?",
+  not_json: "The service did not understand the request. Is something between it and this page changing it?",
+  invalid_json: "The service could not read the request. Is something between it and this page changing it?",
+  internal_error: "Something went wrong inside the service. Its log has the details.",
 };
+
+export const CODES = Object.keys(WORDS).filter((code) => code !== "unreachable");
 
 // These explain themselves better than any sentence written here could.
 const OWN_WORDS = new Set(["unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value"]);
