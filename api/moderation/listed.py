@@ -1,6 +1,7 @@
 """The built-in moderator: a list of terms, and rules for what only several of them together mean."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from api.moderation.terms import Rule, read, terms
 from shared.moderation import Category, Verdict
 
 LONG_CHARS: Final = 4_000
-"""Longer texts are read in a thread, so that nothing else waits for them."""
+"""Longer texts are read in a thread, one after the other, so that nothing else waits for them."""
 
 
 class ListedTerms(Moderator):
@@ -27,12 +28,14 @@ class ListedTerms(Moderator):
         Raises:
             ConfigurationError: it cannot be read, or is not what it must be.
         """
+        # Only one: many at once would take turns with everything else of the process.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
         self._rules, self._index = _learned(path, path.stat().st_mtime_ns if path.exists() else 0)
 
     @override
     async def judge(self, words: Words) -> Verdict:
         if len(words.prompt) + len(words.negative_prompt) > LONG_CHARS:
-            return await asyncio.to_thread(self.read, words)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self.read, words)
         return self.read(words)
 
     def read(self, words: Words) -> Verdict:
@@ -46,7 +49,7 @@ class ListedTerms(Moderator):
 
     @override
     async def close(self) -> None:
-        pass
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 @lru_cache(maxsize=4)

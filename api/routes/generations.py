@@ -39,7 +39,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     **{
         status: {"model": ErrorBody, "description": text}
         for status, text in {
-            400: "A value or parameter is not supported.",
+            400: "A value or parameter is not supported, or moderation blocked it.",
             401: "The API key is missing or wrong.",
             403: "The API key must not do this.",
             404: "There is no such model.",

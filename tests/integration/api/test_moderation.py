@@ -1,6 +1,7 @@
 """Moderation of prompts: refused before anything is stored, and without a word of what was asked for."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,16 @@ def test_moderation_of_prompts_can_be_switched_off(serve: Serve) -> None:
     service = serve(moderation={"prompts": False})
 
     assert service.caller.submit(prompt=SEVERE)
+
+
+def test_long_prompts_made_to_be_slow_hold_up_nobody_else(service: Service) -> None:
+    calls = [service.caller.later(ASYNC, prompt="a!|1 " * 6400) for _ in range(8)]
+    waits = []
+    while not all(call.done() for call in calls):
+        started = time.monotonic()
+        assert service.caller.http.get("/healthz").status_code == 200
+        waits.append(time.monotonic() - started)
+
+    assert {call.result().status_code for call in calls} == {202}
+    # All of them together take longer than this: nothing waited for even one of them whole.
+    assert sorted(waits)[len(waits) // 2] < 0.2

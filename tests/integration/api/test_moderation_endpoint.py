@@ -241,21 +241,27 @@ UNUSABLE: dict[str, Answering] = {
 
 
 @pytest.mark.parametrize("answering", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_an_endpoint_without_a_usable_answer_stops_work_unless_it_may_not(
+def test_without_a_usable_answer_nothing_is_drawn(
     serve: Serve, endpoint: Endpoint, answering: Answering
 ) -> None:
-    server = endpoint(answering)
-    closed, opened = asking(serve, server), asking(serve, server, endpoint_fail_open=True)
+    service = asking(serve, endpoint(answering))
 
     started = time.monotonic()
-    answer = generate(closed)
+    answer = generate(service)
     took_s = time.monotonic() - started
 
     assert_error(answer, 503, "moderation_unavailable", kind="server_error")
     assert answer.headers["retry-after"] == "5"
     assert took_s < 2
-    assert closed.caller.http.get(JOBS).json()["data"] == []
-    assert generate(opened).status_code == 202
+    assert service.caller.http.get(JOBS).json()["data"] == []
+
+
+@pytest.mark.parametrize("how", ["trickling", "500", "no JSON"])
+def test_an_endpoint_that_may_fail_open_stops_nothing(serve: Serve, endpoint: Endpoint, how: str) -> None:
+    service = asking(serve, endpoint(UNUSABLE[how]), endpoint_fail_open=True)
+
+    assert generate(service).status_code == 202
+    assert_error(generate(service, prompt="a nude man"), 400, "moderation_blocked", **BLOCKED)
 
 
 def test_an_endpoint_that_is_away_stops_work_unless_it_may_not(serve: Serve) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from shared.moderation import Category, Severity
 from shared.settings import JobSettings, RedisSettings, Settings
 
 
@@ -33,6 +34,11 @@ def test_the_environment_sets_values_by_section_and_name(monkeypatch: pytest.Mon
         ("DARKROOM_REDIS__PREFIX", "with space"),
         ("DARKROOM_LOG__LEVEL", "loud"),
         ("DARKROOM_WORKER__SLOTS", "0"),
+        ("DARKROOM_MODERATION__CATEGORIES", '{"nonsense": "severe"}'),
+        ("DARKROOM_MODERATION__CATEGORIES", '{"sexual": "mild"}'),
+        ("DARKROOM_MODERATION__PICTURES", "perhaps"),
+        ("DARKROOM_MODERATION__PICTURE_THRESHOLD", "1.1"),
+        ("DARKROOM_MODERATION__ENDPOINT_URL", "file:///etc/passwd"),
     ],
 )
 def test_a_value_that_cannot_work_is_an_error_at_the_start(
@@ -43,6 +49,17 @@ def test_a_value_that_cannot_work_is_an_error_at_the_start(
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert name.split("__")[1].lower() in str(caught.value)
+
+
+def test_severities_of_categories_are_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MODERATION__CATEGORIES", '{"sexual": "severe", "illicit": "off"}')
+    monkeypatch.setenv("DARKROOM_MODERATION__CATEGORIES__HATE", "severe")
+
+    assert Settings().moderation.categories == {
+        Category.SEXUAL: Severity.SEVERE,
+        Category.ILLICIT: Severity.OFF,
+        Category.HATE: Severity.SEVERE,
+    }
 
 
 @pytest.mark.parametrize("heartbeat_s", [2.5, 3.0, 10.0])
