@@ -12,6 +12,7 @@ from shared.api_keys import Scope
 from shared.jobs.scripts import LUA_DIR
 from tests.http_caller import assert_error
 from tests.integration.conftest import Serve, Service
+from tests.unit.docs.documents import documented_labels
 from tests.waiting import wait_until
 
 Value = Callable[..., float]
@@ -117,3 +118,23 @@ def test_nothing_of_what_was_asked_for_is_in_it(service: Service, what: str) -> 
     service.caller.submit(prompt="a tiny picture")
 
     assert f'"{what}"' not in service.caller.http.get("/metrics").text
+
+
+def test_what_is_shown_has_the_labels_of_the_document(service: Service) -> None:
+    service.caller.submit()
+    service.worker.fail(service.worker.take())
+    service.caller.submit()
+    service.worker.do()
+    service.caller.http.get("/nowhere")
+
+    text = service.caller.http.get("/metrics").text
+
+    shown = {
+        sample.name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count"): set(sample.labels)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("darkroom_") and not sample.name.endswith("_created")
+    }
+    documented = documented_labels()
+    assert len(shown) > 15
+    assert {name: labels - {"le"} for name, labels in shown.items()} == {n: documented[n] for n in shown}

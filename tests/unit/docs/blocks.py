@@ -11,7 +11,7 @@ RUNNABLE: Final = ("sh", "python", "js")
 # What a block without one of these languages must not begin a line with: a command is marked as one.
 # Where such a command would change the machine, or needs what is not there, the block is not run unseen.
 NEVER_RUN: Final = ("make ", "docker ", "pip ", "npm ", "helm ", "kubectl ", "apt ", "apt-get ", "sudo ")
-COMMANDS: Final = ("darkroom ", "curl ", "python ", *NEVER_RUN)
+COMMANDS: Final = ("darkroom ", ".venv/bin/", "curl ", "python ", *NEVER_RUN)
 _BLOCK: Final = re.compile(
     r"^(?:<!-- (?P<mark>not run|run by): (?P<said>[^>]+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,

@@ -46,3 +46,9 @@ def table_rows(text: str, first_head: str) -> list[list[str]]:
             break
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows
+
+
+def documented_labels() -> dict[str, set[str]]:
+    """The labels that docs/metrics.md gives each metric."""
+    rows = table_rows((REPO_ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), "metric")
+    return {name.strip("`"): set(filter(None, labels.split(", "))) for name, labels, _ in rows}

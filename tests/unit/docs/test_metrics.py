@@ -12,6 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from api import metrics as of_the_api
 from shared.settings import REPO_ROOT
+from tests.unit.docs.documents import documented_labels
 from worker import metrics as of_the_worker
 
 DEPLOY = REPO_ROOT / "deploy"
@@ -41,6 +42,14 @@ def test_the_document_has_every_metric_and_no_other() -> None:
 
     assert {base(name) for name in rows} == in_the_code()
     assert len(rows) == len(set(rows))
+
+
+def test_the_document_has_the_labels_of_what_processes_count() -> None:
+    documented = {base(name): labels for name, labels in documented_labels().items()}
+
+    for metric in [*vars(of_the_api).values(), *vars(of_the_worker).values()]:
+        if isinstance(metric, MetricWrapperBase):
+            assert documented[metric.describe()[0].name] == set(metric._labelnames)
 
 
 @pytest.mark.parametrize("file", [ALERTS, DASHBOARD], ids=lambda file: file.name)

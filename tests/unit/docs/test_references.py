@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from cli.main import app
 from docs.tables import settings_rows
 from shared.settings import REPO_ROOT
 from tests.unit.docs.documents import anchors, documents, links, name
@@ -60,6 +63,19 @@ def test_every_make_target_a_document_names_exists(document: Path) -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", document.read_text(), re.MULTILINE))
 
     assert named <= make_targets()
+
+
+@pytest.mark.parametrize("document", documents(), ids=name)
+def test_every_command_and_option_of_darkroom_that_a_document_names_exists(document: Path) -> None:
+    for words, rest in re.findall(r"\bdarkroom ((?:[a-z]+\b ?)+)([^`\n#]*)", document.read_text()):
+        command: Any = typer.main.get_command(app)
+        for word in words.split():
+            if commands := getattr(command, "commands", {}):
+                assert word in commands, f"darkroom {words}"
+                command = commands[word]
+        options = {option for parameter in command.params for option in parameter.opts}
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest))
+        assert named <= options | {"--help"}, f"darkroom {words}{rest}"
 
 
 @pytest.mark.parametrize("document", documents(), ids=name)
