@@ -9,6 +9,7 @@ from PIL import Image
 
 from shared.errors import DarkroomError, GenerationFailed, PictureBlocked
 from tests.unit.engine.drawing import Recorder, RequestMaker, Viewer
+from tests.waiting import wait_until
 from worker.engine import Engine, ImageRequest
 from worker.engine.request import StageWatcher
 
@@ -79,6 +80,21 @@ def test_one_refused_image_fails_its_request_and_no_other(
     assert isinstance(failure(engine, request), PictureBlocked)
     assert other.result(30).images
     assert engine.submit(make_request(), Recorder()).result(30).images
+
+
+def test_the_images_that_are_not_drawn_yet_end_with_a_refused_one(
+    engine: Engine, make_request: RequestMaker
+) -> None:
+    looking = Looking(0)
+    # On a CPU they are drawn one after the other, six steps each.
+    recorder = Recorder(at_step=lambda step: step < 8 or wait_until(lambda: looking.images))
+
+    error = failure(engine, replace(make_request(n=4, quality="high"), inspector=looking), recorder)
+
+    assert isinstance(error, PictureBlocked)
+    done, steps = recorder.reports[-1]
+    assert done < steps == 24
+    assert len(looking.images) < 4
 
 
 def test_an_inspector_that_breaks_shows_nothing(engine: Engine, make_request: RequestMaker) -> None:
