@@ -1,6 +1,7 @@
 """The built-in moderator: a list of terms, and rules for what only several of them together mean."""
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from api.moderation.moderator import Moderator, Words
 from api.moderation.terms import Rule, read, terms
 from shared.moderation import Category, Verdict
 
+_ITEMS: Final = re.compile(r"[,;|\n]")
+_WORD: Final = re.compile(r"[^\W\d_]+")
 LONG_CHARS: Final = 4_000
 """Longer texts are read in a thread, one after the other, so that nothing else waits for them."""
 
@@ -41,7 +44,7 @@ class ListedTerms(Moderator):
     def read(self, words: Words) -> Verdict:
         """Return what is in the words, at once."""
         found = self._index.signs(words.prompt)
-        negative = self._index.signs(words.negative_prompt) if found and words.negative_prompt else set()
+        negative = self._index.signs(_single(words.negative_prompt)) if found else set()
         for rule in self._rules:
             if _holds(rule, found, negative):
                 found.add(rule.category)
@@ -57,6 +60,11 @@ def _learned(path: Path, _changed_ns: int) -> tuple[tuple[Rule, ...], Index]:
     """Return the rules and the terms of a file; learned once, whoever asks, until the file changes."""
     file = read(path)
     return file.rules, Index(terms(file))
+
+
+def _single(negative: str) -> str:
+    """Return the items of a negative prompt that are one word: ``clothes``, but not ``torn clothes``."""
+    return ", ".join(item for item in _ITEMS.split(negative) if len(_WORD.findall(item)) == 1)
 
 
 def _holds(rule: Rule, found: set[str], negative: set[str]) -> bool:

@@ -65,8 +65,9 @@ def test_how_a_job_is_moderated_goes_with_it(service: Service) -> None:
     assert drawn == ["low", "auto"]
 
 
-def test_a_negative_prompt_may_name_what_is_not_to_be_drawn(service: Service) -> None:
-    assert service.caller.submit(prompt="a woman on a beach", negative_prompt="nude, nsfw, gore, child")
+@pytest.mark.parametrize("negative", ["nude, nsfw, gore, child", "blurry, underwear, modern clothes", "rape"])
+def test_a_negative_prompt_may_name_what_is_not_to_be_drawn(service: Service, negative: str) -> None:
+    assert service.caller.submit(prompt="a woman with her child on a beach", negative_prompt=negative)
 
 
 def test_a_negative_prompt_that_undresses_is_blocked(service: Service) -> None:

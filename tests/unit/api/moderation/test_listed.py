@@ -133,6 +133,8 @@ def test_ages_below_18_are_one_term(terms: ListedTerms, age: str) -> None:
 def test_a_negative_prompt_counts_only_where_a_rule_says_so(terms: ListedTerms) -> None:
     assert found(terms, "a swan", "kettle, steam") == []
     assert found(terms, "a cup", "saucer") == ["self_harm"]
+    assert found(terms, "a cup", "blurry, (saucer:1.4), noise") == ["self_harm"]
+    assert found(terms, "a cup", "blurry, chipped saucer") == []
     assert found(terms, "a saucer", "cup") == []
 
 
