@@ -93,8 +93,9 @@ local function ahead_of(model, lane, tag, mean)
   for i = 1, #others, 2 do
     local theirs = tonumber(others[i + 1])
     if others[i] ~= lane and theirs <= tag then
-      local waiting = redis.call('ZCARD', key('lane', model, others[i]))
-      ahead = ahead + math.min(waiting, 1 + math.floor((tag - theirs) / math.max(mean, 1e-9)))
+      local turns = 1 + math.floor((tag - theirs) / math.max(mean, 1e-9))
+      -- A lane has a job at least: how many it has matters only where it has more than one turn.
+      ahead = ahead + (turns == 1 and 1 or math.min(turns, redis.call('ZCARD', key('lane', model, others[i]))))
     end
   end
   return ahead
