@@ -15,6 +15,7 @@ from typing import Final
 from benchmarks.store.cycler import rate
 from benchmarks.store.measures import HELD, PICTURE, calls, fill, fleet, memory, picture, readers_us
 from benchmarks.store.played import PROMPT, Played, served
+from benchmarks.store.workers import idle
 
 OWNERS: Final = (2, 1000)
 QUEUED: Final = (10, 10_000)
@@ -112,12 +113,24 @@ def of_sizes(played: Played, url: str, size: int) -> None:
     )
 
 
+def of_workers(played: Played, url: str, size: int) -> None:
+    """Print what a real worker costs by being there, on a server of its own."""
+    del played, url
+    found = idle(2, 14 if size == 1 else 4, 10 / size)
+    table(
+        "A real worker that has nothing to do, beside others",
+        ("share of the server's core", "commands/s", "connections"),
+        [(f"{100 * found.share:.3f} %", f"{found.commands:.1f}", f"{found.connections:.1f}")],
+    )
+
+
 PARTS: Final[dict[str, Callable[[Played, str, int], None]]] = {
     "calls": of_calls,
     "rates": of_rates,
     "fleets": of_fleets,
     "readers": of_readers,
     "sizes": of_sizes,
+    "workers": of_workers,
 }
 
 

@@ -95,7 +95,7 @@ class Played:
 
     def empty(self) -> None:
         """Delete everything."""
-        self.client.flushall()
+        self.client.execute_command("FLUSHALL", "SYNC")  # or it is freed in the middle of what comes next
         self.worker.renew("played", [MODEL], [], {"slots": 1, "rows": 0})
 
     def info(self, section: str, *names: str) -> float:

@@ -56,7 +56,7 @@ def test_nothing_secret_is_written_into_an_object(name: str) -> None:
     assert of_kind(manifests, "Secret") == []
     for _, template in pods(manifests):
         for variable, entry in variables(template).items():
-            if re.search("PASSWORD|SALT|AUTH|REDIS__", variable):
+            if re.search(r"PASSWORD|SALT|AUTH|REDIS__\w*URL", variable):
                 secret = entry.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
                 assert secret or "$(VALKEY_PASSWORD)" in entry["value"], variable
 
@@ -71,6 +71,34 @@ def test_every_variable_is_a_setting_and_no_setting_is_missing(name: str) -> Non
 
     assert {variable for variable in given if variable.startswith("DARKROOM_")} <= settings
     assert {"DARKROOM_REDIS__URL", "DARKROOM_API__OWNER_SALT", "DARKROOM_MODELS__ENABLED"} <= given
+
+
+def test_each_part_has_the_store_s_user_that_is_meant_for_it() -> None:
+    def key_of(template: dict[str, Any]) -> str:
+        key: str = variables(template)["DARKROOM_REDIS__URL"]["valueFrom"]["secretKeyRef"]["key"]
+        return key
+
+    found = {
+        template["metadata"]["labels"]["app.kubernetes.io/component"]: key_of(template)
+        for _, template in pods(release("external"))
+    }
+    assert found == {
+        "api": "redis-url-api",
+        "worker": "redis-url-worker",
+        "toolbox": "redis-url-operator",
+    }
+
+
+def test_the_store_s_authority_is_a_file_from_the_secret() -> None:
+    for _, template in pods(release("external")):
+        file = variables(template)["DARKROOM_REDIS__CA_FILE"]["value"]
+        (volume,) = [each for each in template["spec"]["volumes"] if each["name"] == "redis-ca"]
+        assert volume["secret"] == {
+            "secretName": "from-the-vault",
+            "items": [{"key": "redis-ca", "path": "ca.crt"}],
+        }
+        mounts = template["spec"]["containers"][0]["volumeMounts"]
+        assert {"name": "redis-ca", "mountPath": file.removesuffix("/ca.crt"), "readOnly": True} in mounts
 
 
 def test_a_large_number_stays_a_number() -> None:

@@ -69,6 +69,14 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
         assert rule["annotations"]["action"]
 
 
+def test_the_night_shift_finds_every_alert_and_what_to_do() -> None:
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    operations = (REPO_ROOT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(Darkroom\w+)` \| .+ \| .+ \|$", operations, re.MULTILINE)
+
+    assert rows == [rule["alert"] for rule in group["rules"]]
+
+
 def test_every_panel_asks_for_something() -> None:
     panels = json.loads(DASHBOARD.read_text())["panels"]
 

@@ -51,6 +51,9 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- with $keys.brokerUrl }}
 {{ include "darkroom.secretVariable" (list $root "DARKROOM_REDIS__BROKER_URL" .) }}
 {{- end }}
+{{- if $keys.redisCa }}
+- { name: DARKROOM_REDIS__CA_FILE, value: /etc/darkroom-redis/ca.crt }
+{{- end }}
 {{- end }}
 
 {{/* Every model that a group serves, once. */}}
@@ -68,6 +71,9 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- if .Values.models.catalogueConfigMap }}
 - { name: catalogue, mountPath: /etc/darkroom, readOnly: true }
 {{- end }}
+{{- if .Values.secret.keys.redisCa }}
+- { name: redis-ca, mountPath: /etc/darkroom-redis, readOnly: true }
+{{- end }}
 {{- end }}
 
 {{- define "darkroom.volumes" -}}
@@ -80,6 +86,10 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- with .Values.models.catalogueConfigMap }}
 - name: catalogue
   configMap: { name: {{ . }} }
+{{- end }}
+{{- with .Values.secret.keys.redisCa }}
+- name: redis-ca
+  secret: { secretName: {{ $.Values.secret.name }}, items: [{ key: {{ . }}, path: ca.crt }] }
 {{- end }}
 {{- end }}
 
