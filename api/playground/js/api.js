@@ -12,7 +12,7 @@ export const key = {
 // What went wrong, in words for people. `code`, `param` and `status` are the API's own.
 export class Problem extends Error {
   constructor({ status = 0, code = null, param = null, message = "", retryAfter = null } = {}) {
-    super(wordsFor({ status, code, message, retryAfter }));
+    super(wordsFor({ status, code, param, message, retryAfter }));
     Object.assign(this, { status, code, param });
   }
 

@@ -9,7 +9,11 @@ export class Composer {
   constructor(form, onSubmit) {
     this.form = form;
     this.models = [];
-    form.addEventListener("submit", (event) => { event.preventDefault(); onSubmit(this.body()); });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (form.prompt.value.trim()) onSubmit(this.body());
+      else this.showProblem({ param: "prompt", message: "Say what should be drawn." });
+    });
     form.addEventListener("reset", () => setTimeout(() => { this.showProblem(null); this.explain(); }));
     form.model.addEventListener("change", () => this.explain());
     form.quality.addEventListener("change", () => this.explain());

@@ -27,6 +27,11 @@ const WORDS = {
   job_not_finished: "The picture is not ready yet.",
   not_found: "The service does not know this address. Is the page older than the service?",
   method_not_allowed: "The service does not take this. Is the page older than the service?",
+  invalid_http: "The service did not understand the request. Is something between it and this page changing it?",
+  head_too_large: "The browser sends more with the request than the service takes. Clearing its cookies for this address may help.",
+  url_too_long: "The address is longer than the service takes.",
+  request_timeout: "The request took too long to arrive. Is the connection very slow?",
+  too_many_connections: "Too many browsers and programs are connected to the service.",
   not_json: "The service did not understand the request. Is something between it and this page changing it?",
   invalid_json: "The service could not read the request. Is something between it and this page changing it?",
   internal_error: "Something went wrong inside the service. Its log has the details.",
@@ -37,10 +42,17 @@ export const CODES = Object.keys(WORDS).filter((code) => code !== "unreachable")
 // These explain themselves better than any sentence written here could.
 const OWN_WORDS = new Set(["unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value"]);
 
-export function wordsFor({ status, code, message, retryAfter }) {
-  const words = status === 422 || OWN_WORDS.has(code) ? message || WORDS[code] : WORDS[code] || message;
+export function wordsFor({ status, code, param, message, retryAfter }) {
+  const own = sentence(message ?? "", param);
+  const words = status === 422 || OWN_WORDS.has(code) ? own || WORDS[code] : WORDS[code] || own;
   const again = retryAfter ? ` Try again in ${seconds(Number(retryAfter))}.` : "";
   return (words || `The service answered ${status}.`) + again;
+}
+
+// Without the name of the field that it stands at.
+function sentence(message, param) {
+  const words = param && message.startsWith(`${param}: `) ? message.slice(param.length + 2) : message;
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 export function seconds(count) {

@@ -12,7 +12,8 @@ from tests.integration.conftest import Service
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while Playwright runs, no other test can run an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = chromium(playwright)

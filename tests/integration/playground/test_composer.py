@@ -16,7 +16,7 @@ THE_PAGES_OWN = {"partial_images": "3"}
 ERRORS = [(int(status), code.strip("`")) for status, code, *_ in error_rows()]
 # What these say of the very request is better than anything that can be written in advance.
 IN_THE_SERVICES_WORDS = {"unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value"}
-INTERNAL = "words of the service's own"
+INTERNAL = "Words of the service's own"
 
 
 def refuse(page: Page, status: int, code: str, param: str | None = None) -> None:
@@ -112,6 +112,19 @@ def test_a_problem_stands_at_its_field(visit: Visit) -> None:
         expect(page.locator(f"#{field}")).to_have_attribute("aria-invalid", "true")
         expect(page.locator(f"#{field}")).to_be_focused()
         expect(page.locator(".problem:not(:empty)")).to_have_count(1)
+
+
+def test_a_problem_in_the_services_words_is_a_sentence_without_the_fields_name(visit: Visit) -> None:
+    page = visit().open()
+
+    ask(page, "a tiny picture", size="70x70")
+
+    expect(page.locator("#size-problem")).to_contain_text("multiples of 8")
+    assert not page.locator("#size-problem").inner_text().startswith("size:")
+    page.get_by_label("What should be drawn?").fill("   ")
+    page.get_by_role("button", name="Draw").click()
+    expect(page.locator("#prompt-problem")).to_have_text("Say what should be drawn.")
+    expect(page.locator("#size-problem")).to_be_empty()
 
 
 def test_a_service_that_is_gone_is_said_to_be_away(visit: Visit) -> None:

@@ -1,6 +1,7 @@
 """The documents' tables say what the code does."""
 
 import json
+import re
 
 import pytest
 from fastapi import FastAPI, Request
@@ -60,6 +61,17 @@ def test_every_error_of_the_api_that_a_client_can_get_has_a_row() -> None:
     reachable = {(errors.wire(cls).status, cls.code) for cls in errors.WIRE if cls not in tables.NEVER_RAISED}
     ways_jobs_end = {(errors.wire(cls).status, cls.code) for cls in errors.JOB_ERRORS.values()}
     assert reachable | ways_jobs_end <= shown
+
+
+def test_the_playground_has_words_for_every_error_that_a_client_can_get() -> None:
+    text = (REPO_ROOT / "api" / "playground" / "js" / "words.js").read_text(encoding="utf-8")
+    worded = set(
+        re.findall(r'^  (\w+): "', text.partition("const WORDS")[2].partition("};")[0], re.MULTILINE)
+    )
+
+    shown = {code.strip("`") for _, code, *_ in tables.error_rows()}
+    assert shown - worded <= {"invalid_value"}  # which each says for itself
+    assert worded - shown == {"unreachable"}
 
 
 async def test_the_errors_without_a_class_are_as_the_table_says() -> None:
