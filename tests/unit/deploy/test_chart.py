@@ -39,6 +39,7 @@ def test_an_object_that_kubernetes_does_not_know_would_be_found() -> None:
         ({"valkey": {"enabled": False}}, "networkPolicy.redisTo"),
         ({"keda": {"enabled": True}}, "keda.prometheusAddress"),
         ({"ingress": {"enabled": True}}, "ingress.host"),
+        ({"monitoring": {"enabled": True}}, "secret.keys.metricsKey"),
         ({"workerGroups": [{"name": "a", "models": ["x"]}] * 2}, "two of the name"),
         ({"workerGroups": [{"name": "a", "models": []}]}, "workerGroups"),
     ],
@@ -150,6 +151,16 @@ def test_what_is_monitored_has_the_names_that_the_alerts_use() -> None:
         (monitor,) = of_kind(manifests, kind)
         assert monitor["spec"]["jobLabel"] == "darkroom.dev/job"
         assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_prometheus_reads_with_a_key_from_the_secret_and_without_one_where_all_is_open() -> None:
+    (monitor,) = of_kind(release("everything"), "ServiceMonitor")
+    open_to_all = {"monitoring": {"enabled": True}, "settings": {"DARKROOM_API__OPEN": True}}
+    (without,) = of_kind(tuple(render(open_to_all)), "ServiceMonitor")
+
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "darkroom", "key": "metrics-key"}}
+    assert "authorization" not in without["spec"]["endpoints"][0]
 
 
 def test_the_alert_rules_are_those_of_the_service() -> None:
