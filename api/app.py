@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from api import errors
+from api.holding import HeldCalls
 from api.middleware import PROBES, JsonBodies, RequestContext
 from api.resources import build
 from api.routes import generations, health, jobs, metrics, models, operator, playground, usage
@@ -62,6 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, errors.on_http_error)
     # The last one added is the outermost.
     app.add_middleware(JsonBodies, path=GENERATIONS_PATH, max_bytes=settings.api.max_body_bytes)
+    # A held call goes on when all that is inside of here is done with it.
+    app.add_middleware(HeldCalls)
     app.add_middleware(RequestContext)
     app.add_middleware(SecurityHeaders)
     return app

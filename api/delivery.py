@@ -59,6 +59,15 @@ async def describe(store: ApiStore, record: JobRecord) -> dict[str, Any]:
     return job_object(record, None if record.status.terminal else await store.place(record.id))
 
 
+async def job_now(store: ApiStore, job_id: str, owner: str) -> dict[str, Any]:
+    """Return the public form of an owner's job as it is now.
+
+    Raises:
+        JobNotFound: there is none, or it is somebody else's.
+    """
+    return job_object(*await store.read_placed(job_id, owner))
+
+
 async def result_response(store: ApiStore, record: JobRecord, headers: dict[str, str]) -> Response:
     """Return the documented 200 body of a finished job, or raise the way it ended.
 

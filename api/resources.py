@@ -1,7 +1,6 @@
 """What a running API process holds, built once and handed to routes by type."""
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import redis.asyncio as aioredis
@@ -23,10 +22,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Resources:
-    """The clients and the catalogue of one process.
-
-    ``stopping`` is set when the process was told to end: held calls are sent elsewhere, their jobs go on.
-    """
+    """The clients and the catalogue of one process."""
 
     settings: Settings
     clients: tuple[aioredis.Redis, ...]
@@ -38,7 +34,6 @@ class Resources:
     offer: Offer
     keyring: Keyring
     gate: Gate
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
         """Start what runs beside the requests."""

@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send held calls elsewhere, then stop as uvicorn does."""
-        self._app.state.resources.stopping.set()
+        self._app.state.resources.watch.let_go()
         await super().shutdown(sockets)
 
 

@@ -14,6 +14,7 @@ import redis
 import redis.asyncio as aioredis
 
 from api.bulk import Blob, BulkReader
+from api.submission import Submission, Submitted
 from shared.errors import JobNotFound, ResultExpired, StoreUnavailable
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
@@ -29,33 +30,6 @@ PreviewName = tuple[int, int]
 
 # No call of a request waits longer for Redis than this, whatever its retries add up to.
 PATIENCE_S = 1.6
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A job to be made.
-
-    ``holder`` is the process that holds the caller's call, empty where the job goes on whoever waits for it;
-    ``max_wait_s`` is how long the caller would wait for the picture, ``trace`` what takes the trace
-    to a worker.
-    """
-
-    id: str
-    owner: str
-    lane: str
-    model: str
-    params: str
-    cost: int
-    request_id: str
-    body_digest: str
-    holder: str
-    max_wait_s: float
-    weight: float = 1.0
-    key_id: str = ""
-    max_unfinished: int | None = None
-    replay_digest: str = ""
-    retry: bool = False
-    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,13 +72,10 @@ class ApiStore:
         self._bulk = BulkReader(client.connection_pool)
         self._settings = settings
         self.keys = Keys(prefix)
-        self._registered: dict[str, Callable[..., Awaitable[Any]]] = {}
+        self._registered: dict[str, Any] = {}
 
-    async def submit(self, job: Submission) -> tuple[str, bool]:
+    async def submit(self, job: Submission) -> Submitted:
         """Make a job, or find the one that this call repeats.
-
-        Returns:
-            The job's id, and whether it was made now.
 
         Raises:
             NoWorker: nobody serves the model.
@@ -113,45 +84,8 @@ class ApiStore:
             IdempotencyMismatch: the Idempotency-Key was used with another body.
             StoreUnavailable: Redis is away.
         """
-        settings = self._settings
-        grace_ms = -1 if settings.queue_without_worker else int(settings.worker_grace_s * 1000)
-        fields = {
-            "owner": job.owner,
-            "lane": job.lane,
-            "model": job.model,
-            "params": job.params,
-            "cost": str(job.cost),
-            "weight": repr(job.weight),
-            "request_id": job.request_id,
-            "key_id": job.key_id,
-            "record_ttl_s": str(settings.record_ttl_s),
-            "result_ttl_s": str(settings.result_ttl_s),
-            "max_attempts": str(settings.max_attempts),
-        }
-        if job.trace:
-            fields["trace"] = job.trace
-        job_id, made = await self._run(
-            "submit",
-            job=self.keys.job(job.id),
-            id=job.id,
-            fields=json.dumps(fields),
-            deadline_ms=int(settings.deadline_s * 1000),
-            max_queued=settings.max_queued,
-            max_unfinished=job.max_unfinished or settings.max_unfinished_per_owner,
-            worker_grace_ms=grace_ms,
-            replay_key=self.keys.key("replay", job.owner, job.replay_digest) if job.replay_digest else "",
-            replay_ttl_ms=24 * 3600 * 1000,
-            attach_key=self.keys.key("attach", job.owner, job.body_digest),
-            retry=int(job.retry),
-            body_digest=job.body_digest,
-            holder=job.holder,
-            hold_ms=settings.hold_ms,
-            max_wait_ms=int(min(job.max_wait_s, settings.deadline_s) * 1000),
-            max_owed_ms=int(settings.max_owed_s_per_owner * 1000),
-            max_result_bytes=settings.max_result_bytes,
-            live_ms=int(settings.lease_s * 1000),
-        )
-        return job_id.decode(), bool(made)
+        job_id, made, ring = await self._run("submit", **job.arguments(self._settings, self.keys))
+        return Submitted(job_id.decode(), made=bool(made), ring=bool(ring))
 
     async def read(self, job_id: str, owner: str) -> JobRecord:
         """Return a job of this owner.
@@ -160,10 +94,28 @@ class ApiStore:
             JobNotFound: there is none, or it is somebody else's.
         """
         values = await self._reach(lambda: self._client.hmget(self.keys.job(job_id), list(FIELDS)))
-        record = parse(job_id, dict(zip(FIELDS, values, strict=True)))
-        if record is None or record.owner != owner:
-            raise JobNotFound
-        return record
+        return _owned(job_id, owner, values)
+
+    async def read_placed(self, job_id: str, owner: str) -> tuple[JobRecord, Place | None]:
+        """Return a job of this owner and, where it has not ended, where it stands. One round trip.
+
+        Raises:
+            JobNotFound: there is none, or it is somebody else's.
+        """
+        script, keys, args = self._bound("place", **self._place_of(job_id))
+        try:
+            values, reply = await self.pipelined(
+                lambda pipe: (
+                    pipe.hmget(self.keys.job(job_id), list(FIELDS)),
+                    pipe.evalsha(script.sha, len(keys), *keys, *args),
+                )
+            )
+        except redis.exceptions.NoScriptError:
+            # The server does not know it yet; who asks for it alone tells it.
+            record = await self.read(job_id, owner)
+            return record, None if record.status.terminal else await self.place(job_id)
+        record = _owned(job_id, owner, values)
+        return record, None if record.status.terminal else _place(scripts.checked(reply))
 
     async def statuses(self, job_ids: list[str]) -> list[tuple[Status, int] | None]:
         """Return the status and attempt of each job, None where it is gone. One round trip."""
@@ -206,17 +158,14 @@ class ApiStore:
 
     async def place(self, job_id: str) -> Place:
         """Return where a job stands in its queue."""
-        live_ms = int(self._settings.lease_s * 1000)
-        ahead, work, pace, workers, latency = await self._run(
-            "place", job=self.keys.job(job_id), id=job_id, live_ms=live_ms
-        )
-        return Place(
-            ahead=None if ahead < 0 else ahead,
-            work_ahead=work,
-            pace_ms=float(pace) if pace else None,
-            workers=workers,
-            latency_ms=float(latency) if latency else None,
-        )
+        return _place(await self._run("place", **self._place_of(job_id)))
+
+    def _place_of(self, job_id: str) -> dict[str, scripts.Argument]:
+        return {
+            "job": self.keys.job(job_id),
+            "id": job_id,
+            "live_ms": int(self._settings.lease_s * 1000),
+        }
 
     async def drain_s(self, model: str, cost: int) -> float:
         """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""
@@ -359,11 +308,14 @@ class ApiStore:
         return [record for record in parsed if record is not None]
 
     async def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
+        script, keys, args = self._bound(name, **values)
+        return scripts.checked(await self._reach(lambda: script(keys=keys, args=args)))
+
+    def _bound(self, name: str, **values: scripts.Argument) -> tuple[Any, list[Any], list[Any]]:
         script = scripts.load(name)
         if name not in self._registered:
             self._registered[name] = self._client.register_script(script.source)
-        keys, args = script.bind(self.keys.prefix, values)
-        return scripts.checked(await self._reach(lambda: self._registered[name](keys=keys, args=args)))
+        return (self._registered[name], *script.bind(self.keys.prefix, values))
 
     async def _reach(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -374,3 +326,21 @@ class ApiStore:
         except redis.exceptions.OutOfMemoryError as error:
             message = "The job store has no memory left."
             raise StoreUnavailable(message, retry_after_s=5) from error
+
+
+def _owned(job_id: str, owner: str, values: list[bytes | None]) -> JobRecord:
+    record = parse(job_id, dict(zip(FIELDS, values, strict=True)))
+    if record is None or record.owner != owner:
+        raise JobNotFound
+    return record
+
+
+def _place(reply: list[Any]) -> Place:
+    ahead, work, pace, workers, latency = reply
+    return Place(
+        ahead=None if ahead < 0 else ahead,
+        work_ahead=work,
+        pace_ms=float(pace) if pace else None,
+        workers=workers,
+        latency_ms=float(latency) if latency else None,
+    )

@@ -14,7 +14,7 @@ from api.moderation import Words
 from api.owner import Caller
 from api.prefer import Delivery
 from api.resources import Resources
-from api.store import Submission
+from api.submission import Submission, Submitted
 from shared import tracing
 from shared.errors import DarkroomError, QueueFull, Refused, TooManyJobs
 from shared.logs import get_logger
@@ -77,15 +77,16 @@ async def _submit(
         replay_digest=caller.digest(key) if key else "",
         retry=request.headers.get("x-stainless-retry-count", "0").strip("0").isdecimal(),
     )
-    job_id, made = await _store(resources, submission)
-    bind_contextvars(job_id=job_id)
-    if made:
+    submitted = await _store(resources, submission)
+    bind_contextvars(job_id=submitted.job_id)
+    if submitted.ring:
         resources.ringer.ring(submission.model, span)
+    if submitted.made:
         log.info("job.submitted", model=submission.model, cost=submission.cost)
     else:
         log.info("job.attached", model=submission.model)
-        await _point_to(job_id, caller, resources, span)
-    return job_id
+        await _point_to(submitted.job_id, caller, resources, span)
+    return submitted.job_id
 
 
 async def _point_to(job_id: str, caller: Caller, resources: Resources, span: Span) -> None:
@@ -101,7 +102,7 @@ def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:
     return by_organization.get(caller.organization, 1.0)
 
 
-async def _store(resources: Resources, submission: Submission) -> tuple[str, bool]:
+async def _store(resources: Resources, submission: Submission) -> Submitted:
     try:
         return await resources.store.submit(submission)
     except (QueueFull, TooManyJobs) as refusal:

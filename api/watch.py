@@ -6,17 +6,18 @@ what a trimmed or lost stream could hide.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Final
 
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
+from starlette.types import Receive
 
 from api.cancelling import cancel_all
 from api.store import ApiStore
-from shared.errors import StoreUnavailable
+from shared.errors import Stopping, StoreUnavailable
 from shared.jobs.status import Status
 from shared.logs import get_logger
 from shared.redis_clients import reason_of
@@ -34,17 +35,42 @@ _FROM_THE_START: Final = "0-0"
 State = tuple[Status, int]
 
 
+class CallerGone(Exception):
+    """The client has hung up."""
+
+
+class Woken(Enum):
+    """Why a call waits no longer."""
+
+    JOB = auto()
+    TIME = auto()
+    CALLER_GONE = auto()
+    STOPPING = auto()
+
+
+def _future() -> asyncio.Future[Woken]:
+    return asyncio.get_running_loop().create_future()
+
+
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """One call that waits for one job: to leave the state ``seen``, or, where that is None, to end."""
+    """One call that waits for one job: to leave the state ``seen``, or, where that is None, to end.
+
+    There are thousands of them, so a future is all there is, whatever wakes the call.
+    """
 
     job_id: str
     seen: State | None
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    woken: asyncio.Future[Woken] = field(default_factory=_future)
 
     def concerns(self, state: State | None) -> bool:
         """Whether a job in ``state`` (None: gone) is what this call waits for."""
         return state is None or state[0].terminal or (self.seen is not None and state != self.seen)
+
+    def wake(self, why: Woken) -> None:
+        """Let the call go on; the first who wakes it says why."""
+        if not self.woken.done():
+            self.woken.set_result(why)
 
 
 class JobWatch:
@@ -53,9 +79,10 @@ class JobWatch:
     def __init__(self, client: aioredis.Redis, store: ApiStore) -> None:
         self._client: Any = client  # see ApiStore
         self._store = store
-        self._waiting: dict[str, set[Waiter]] = {}
+        self._waiting: dict[str, list[Waiter]] = {}
         self._last: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     @property
     def waiting(self) -> int:
@@ -70,24 +97,56 @@ class JobWatch:
         """Stop reading."""
         await cancel_all(self._tasks)
 
-    async def ended(self, job_id: str, timeout_s: float) -> bool:
-        """Wait until a job has ended; False when ``timeout_s`` passed first."""
-        return await self._wait(job_id, None, timeout_s)
+    def let_go(self) -> None:
+        """Send every call away that waits, or would: this process stops, and jobs go on without it."""
+        self._stopping = True
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.wake(Woken.STOPPING)
 
-    async def changed(self, job_id: str, seen: State, timeout_s: float) -> bool:
-        """Wait until a job has left the state ``seen``; False when ``timeout_s`` passed first."""
-        return await self._wait(job_id, seen, timeout_s)
+    def ended(
+        self, job_id: str, timeout_s: float, receive: Receive | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Wait until a job has ended; False when ``timeout_s`` passed first.
 
-    async def _wait(self, job_id: str, seen: State | None, timeout_s: float) -> bool:
-        with self._registered(job_id, seen) as waiter:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    if waiter.concerns(await self._state(waiter)):
-                        return True
-                    await waiter.woken.wait()
-            except TimeoutError:
-                return False
-            return True
+        Args:
+            job_id: the job.
+            timeout_s: the longest wait.
+            receive: tells when the caller has hung up; without it, nobody asks.
+
+        Raises:
+            CallerGone: the caller has hung up.
+            Stopping: this process was told to end; a retry attaches to the job at another one.
+        """
+        return self._wait(Waiter(job_id, None), timeout_s, receive)
+
+    def changed(
+        self, job_id: str, seen: State, timeout_s: float, receive: Receive | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Wait until a job has left the state ``seen``; everything else is as with :meth:`ended`."""
+        return self._wait(Waiter(job_id, seen), timeout_s, receive)
+
+    async def _wait(self, waiter: Waiter, timeout_s: float, receive: Receive | None) -> bool:
+        # One coroutine, and not one for each concern: there are thousands of them at once.
+        self._waiting.setdefault(waiter.job_id, []).append(waiter)
+        timer = asyncio.get_running_loop().call_later(timeout_s, waiter.wake, Woken.TIME)
+        leaving = asyncio.create_task(_tell_when_left(waiter, receive)) if receive else None
+        try:
+            if self._stopping:
+                waiter.wake(Woken.STOPPING)
+            elif waiter.concerns(await self._state(waiter)):
+                return True
+            why = await waiter.woken
+        finally:
+            timer.cancel()
+            if leaving is not None:
+                leaving.cancel()
+            self._forget(waiter)
+        if why is Woken.CALLER_GONE:
+            raise CallerGone
+        if why is Woken.STOPPING:
+            raise Stopping(job_id=waiter.job_id, retry_after_s=1)
+        return why is Woken.JOB
 
     async def _state(self, waiter: Waiter) -> State | None:
         try:
@@ -97,17 +156,11 @@ class JobWatch:
             return waiter.seen or (Status.QUEUED, 0)
         return state
 
-    @contextmanager
-    def _registered(self, job_id: str, seen: State | None) -> Iterator[Waiter]:
-        waiter = Waiter(job_id, seen)
-        self._waiting.setdefault(job_id, set()).add(waiter)
-        try:
-            yield waiter
-        finally:
-            waiters = self._waiting[job_id]
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiting[job_id]
+    def _forget(self, waiter: Waiter) -> None:
+        waiters = self._waiting[waiter.job_id]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiting[waiter.job_id]
 
     async def _read_forever(self) -> None:
         connected, told = False, ""
@@ -142,7 +195,7 @@ class JobWatch:
             self._last[stream.decode()] = entry_id.decode()
             for waiter in self._waiting.get(values[b"id"].decode(), ()):
                 if ending or waiter.seen is not None:
-                    waiter.woken.set()
+                    waiter.wake(Woken.JOB)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -171,7 +224,13 @@ class JobWatch:
             for job_id, state in zip(chunk, await self._store.statuses(chunk), strict=True):
                 for waiter in self._waiting.get(job_id, ()):
                     if waiter.concerns(state):
-                        waiter.woken.set()
+                        waiter.wake(Woken.JOB)
+
+
+async def _tell_when_left(waiter: Waiter, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    waiter.wake(Woken.CALLER_GONE)
 
 
 def _position(entry_id: str) -> tuple[int, ...]:

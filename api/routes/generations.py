@@ -8,10 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access import Counted, Generator
-from api.delivery import JOBS_PATH, describe, result_response
-from api.errors import json_response
 from api.generation_request import GenerationRequest, ResponseFormat
-from api.holding import CallerGone, accepted, hold, left, patiently
+from api.held_call import HeldCall
+from api.holding import Held
 from api.owner import Caller
 from api.prefer import Delivery, DeliveryDep, Prefer
 from api.resources import Resources, ResourcesDep
@@ -24,11 +23,7 @@ from api.schemas import (
 from api.sse import EventStream, described
 from api.streams.images import COMPLETED, PARTIAL, Streamed
 from api.submitting import submit
-from shared.errors import (
-    HeldTooLong,
-    UnsupportedParameter,
-    UnsupportedValue,
-)
+from shared.errors import UnsupportedParameter, UnsupportedValue
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
 # OpenAI's own fields that would change what is drawn: ignoring them would return the wrong picture.
@@ -103,47 +98,13 @@ async def _create(
         streamed = Streamed(resources, caller.owner, job_id, delivery)
         streamed.enter()
         return EventStream(streamed.events(), headers, resources.settings.api.heartbeat_s, streamed.left)
+    call = HeldCall(resources, caller.owner, job_id, delivery, headers)
     if delivery.prefer.hold_s is None:
-        return await _held(request, caller, resources, delivery, job_id, headers)
+        if delivery.held:
+            resources.holds.enter(job_id)
+        return Held(call.until_ended)
     headers["preference-applied"] = delivery.prefer.applied
-    limit_s = min(delivery.prefer.hold_s, resources.settings.api.sync_timeout_s)
-    try:
-        ended = limit_s > 0 and await hold(request, resources, job_id, resources.watch.ended(job_id, limit_s))
-    except CallerGone:
-        return left(job_id)
-    record = await accepted(resources.store, job_id, caller.owner)
-    if ended:
-        return await patiently(lambda: result_response(resources.store, record, headers))
-    headers |= {"location": f"{JOBS_PATH}/{job_id}", "retry-after": "1"}
-    return json_response(await describe(resources.store, record), 202, headers)
-
-
-async def _held(
-    request: Request,
-    caller: Caller,
-    resources: Resources,
-    delivery: Delivery,
-    job_id: str,
-    headers: dict[str, str],
-) -> Response:
-    """Hold the call until its job ends."""
-    if delivery.held:
-        resources.holds.enter(job_id)
-    try:
-        limit_s = resources.settings.api.sync_timeout_s
-        ended = await hold(request, resources, job_id, resources.watch.ended(job_id, limit_s))
-    except CallerGone:
-        if delivery.held:
-            resources.holds.gone(job_id, delivery.on_disconnect)
-        return left(job_id)
-    if not ended:
-        if delivery.held:
-            await resources.holds.keep(job_id)
-        raise HeldTooLong(job_id=job_id)
-    if delivery.held:
-        resources.holds.ended(job_id)
-    record = await accepted(resources.store, job_id, caller.owner)
-    return await patiently(lambda: result_response(resources.store, record, headers))
+    return Held(call.for_a_while) if delivery.prefer.hold_s > 0 else await call.answer(ended=False)
 
 
 def _refuse_or_name_unknown(document: dict[str, Any]) -> dict[str, str]:

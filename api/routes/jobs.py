@@ -1,20 +1,24 @@
 """``/v1/images/jobs``: follow, fetch, list and cancel jobs. Another owner's job is a 404."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
+from starlette.types import Receive
 
 from api.access import Generator, Reader
-from api.delivery import describe, result_response
+from api.delivery import describe, job_now, job_object, result_response
 from api.errors import json_response
-from api.holding import CallerGone, hold, left, patiently
+from api.holding import Held, left, patiently
 from api.prefer import Prefer
-from api.resources import ResourcesDep
+from api.resources import Resources, ResourcesDep
 from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
 from api.sse import EventStream, described
 from api.streams.job import Followed
+from api.watch import CallerGone
+from shared.jobs.record import JobRecord
 
 router = APIRouter(prefix="/v1/images/jobs", tags=["jobs"])
 
@@ -51,26 +55,32 @@ async def list_jobs(
 
 @router.get("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
 async def read_job(
-    request: Request,
     job_id: JobId,
     caller: Reader,
     resources: ResourcesDep,
     prefer: Annotated[str, Header(description="`wait=N` holds until the status changes.")] = "",
 ) -> Response:
     """One job."""
-    record = await resources.store.read(job_id, caller.owner)
     preference = Prefer.parse(prefer)
-    headers = {}
-    if preference.wait_s is not None and not record.status.terminal:
-        limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
-        headers["preference-applied"] = f"wait={preference.wait_s}"
-        changed = resources.watch.changed(job_id, (record.status, record.attempt), limit_s)
-        try:
-            if await hold(request, resources, job_id, changed):
-                record = await patiently(lambda: resources.store.read(job_id, caller.owner))
-        except CallerGone:
-            return left(job_id)
-    return json_response(await describe(resources.store, record), 200, headers)
+    record, place = await resources.store.read_placed(job_id, caller.owner)
+    if preference.wait_s is None or record.status.terminal:
+        return json_response(job_object(record, place), 200)
+    limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
+    headers = {"preference-applied": f"wait={preference.wait_s}"}
+    return Held(partial(_read_changed, resources, record, limit_s, headers))
+
+
+async def _read_changed(
+    resources: Resources, record: JobRecord, limit_s: float, headers: dict[str, str], receive: Receive
+) -> Response:
+    """Return a job when it has left the state of this record, or when the time is up."""
+    seen = (record.status, record.attempt)
+    try:
+        await resources.watch.changed(record.id, seen, limit_s, receive)
+    except CallerGone:
+        return left(record.id)
+    job = await patiently(lambda: job_now(resources.store, record.id, record.owner))
+    return json_response(job, 200, headers)
 
 
 @router.get(
@@ -119,5 +129,4 @@ async def follow_job(
 async def cancel_job(job_id: JobId, caller: Generator, resources: ResourcesDep) -> Response:
     """Cancel a job. A finished one is left as it is."""
     await resources.store.cancel(job_id, caller.owner)
-    record = await resources.store.read(job_id, caller.owner)
-    return json_response(await describe(resources.store, record), 200)
+    return json_response(await job_now(resources.store, job_id, caller.owner), 200)

@@ -13,9 +13,9 @@ from api.prefer import Delivery
 from api.resources import Resources
 from api.sse import event
 from api.store import PreviewName
-from api.streams.telling import fetched, is_set, told, told_as_events, waking
+from api.streams.telling import fetched, told, told_as_events, waking
 from shared import tracing
-from shared.errors import HeldTooLong, Stopping
+from shared.errors import HeldTooLong
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
@@ -82,15 +82,9 @@ class Streamed:
         resources, limit_s = self.resources, self.resources.settings.api.sync_timeout_s
         async with (
             self._following(record) as follower,
-            waking(
-                follower,
-                lambda: resources.watch.ended(self.job_id, limit_s),
-                lambda: is_set(resources.stopping),
-            ) as (ended, stopping),
+            waking(follower, lambda: resources.watch.ended(self.job_id, limit_s)) as (ended,),
         ):
             while not ended.done():
-                if stopping.done():
-                    raise Stopping(job_id=self.job_id, retry_after_s=1)
                 await follower.next()
                 async for each in self._previews(record, await told(follower, self._names)):
                     yield each
@@ -124,7 +118,7 @@ class Streamed:
             self.resources.holds.ended(self.job_id)
 
     async def _read(self) -> JobRecord:
-        return await accepted(self.resources.store, self.job_id, self.owner)
+        return await accepted(lambda: self.resources.store.read(self.job_id, self.owner))
 
     async def _names(self) -> set[PreviewName]:
         return await self.resources.store.preview_names(self.job_id)

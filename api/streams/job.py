@@ -1,6 +1,5 @@
 """What happens to one job, for whoever follows it. A stream that was cut is resumed by its last id."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -13,7 +12,8 @@ from api.holding import patiently
 from api.resources import Resources
 from api.sse import event
 from api.store import PreviewName
-from api.streams.telling import fetched, is_set, told, told_as_events, waking
+from api.streams.telling import fetched, told, told_as_events, waking
+from shared.errors import Stopping
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
@@ -51,11 +51,8 @@ class Followed:
                 yield each
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        async with (
-            self.resources.followers.following(self.job_id) as follower,
-            waking(follower, lambda: is_set(self.resources.stopping)) as (stop,),
-        ):
-            while not stop.done():
+        async with self.resources.followers.following(self.job_id) as follower:
+            while True:
                 record = await patiently(lambda: self.resources.store.read(self.job_id, self.owner))
                 if record.status.terminal:
                     async for each in self._previews(record, await patiently(self._names)):
@@ -65,9 +62,12 @@ class Followed:
                 if record.status.terminal:
                     yield event("end", {}, event_id=self._id)
                     return
-                async with aclosing(self._until_changed(record, follower, stop)) as events:
-                    async for each in events:
-                        yield each
+                try:
+                    async with aclosing(self._until_changed(record, follower)) as events:
+                        async for each in events:
+                            yield each
+                except Stopping:
+                    return  # who follows comes back, to another process
 
     async def _status(self, record: JobRecord) -> AsyncIterator[bytes]:
         document = await patiently(lambda: describe(self.resources.store, record))
@@ -77,20 +77,23 @@ class Followed:
             self._told = telling
             yield event("status", document, event_id=self._id)
 
-    async def _until_changed(
-        self, record: JobRecord, follower: Follower, stop: asyncio.Task[None]
-    ) -> AsyncGenerator[bytes, None]:
-        """Yield what is told until the job has left its status, or may have a new place in its queue."""
+    async def _until_changed(self, record: JobRecord, follower: Follower) -> AsyncGenerator[bytes, None]:
+        """Yield what is told until the job has left its status, or may have a new place in its queue.
+
+        Raises:
+            Stopping: this process was told to end.
+        """
         settings = self.resources.settings
         queued = record.status is Status.QUEUED
         seen, within_s = (record.status, record.attempt), QUEUE_S if queued else settings.jobs.deadline_s
         async with waking(follower, lambda: self.resources.watch.changed(self.job_id, seen, within_s)) as (
             changed,
         ):
-            while not changed.done() and not stop.done():
+            while not changed.done():
                 await follower.next()
                 async for each in self._news_of(record, follower):
                     yield each
+            changed.result()
 
     async def _news_of(self, record: JobRecord, follower: Follower) -> AsyncIterator[bytes]:
         step, follower.step = follower.step, None

@@ -68,8 +68,3 @@ async def waking(
         yield tasks
     finally:
         await cancel_all(tasks)
-
-
-async def is_set(flag: asyncio.Event) -> None:
-    """Wait for a flag."""
-    await flag.wait()

@@ -20,11 +20,12 @@
 -- @arg max_result_bytes bytes refuse while the results that can still be fetched take more than this
 -- @arg live_ms ms how old a heartbeat a live worker may have
 -- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, result_bytes, models
--- @returns {0, id, made} made 1 or 0 (an earlier job answers); {-3} the owner has too much unfinished; {-4} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8} the wait would be too long; {-9} too many results
+-- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3} the owner has too much unfinished; {-4} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8} the wait would be too long; {-9} too many results
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local replay_key, attach_key, holder, hold_ms = ARGV[8], ARGV[10], ARGV[13], tonumber(ARGV[14])
 local max_wait_ms, max_owed_ms, max_result_bytes, live_ms = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local rings_a_worker = 64  -- more slots than a worker has
 
 local function earlier(name, same_body)
   local found = redis.call('GET', name)
@@ -42,10 +43,17 @@ local function attach(earlier_id)
   if job.status == 'queued' or job.status == 'running' then
     if holder == '' then keep(earlier_id) else hold(job, holder, now + hold_ms) end
   end
-  return {0, earlier_id, 0}
+  return {0, earlier_id, 0, 0}
 end
 
-if redis.call('EXISTS', KEYS[1]) == 1 then return {0, id, 1} end  -- this very call, repeated by the client library
+-- A slot that was rung claims until nothing is left. Where more jobs wait than all slots together have been rung
+-- for, another ring wakes nobody; should those rings have been lost, the reaper rings.
+local function worth_a_ring(model)
+  local workers = redis.call('ZCOUNT', key('serving', model), now - live_ms, '+inf')
+  return redis.call('ZCARD', key('queue', model)) <= rings_a_worker * math.max(1, workers) and 1 or 0
+end
+
+if redis.call('EXISTS', KEYS[1]) == 1 then return {0, id, 1, 1} end  -- this very call, repeated by the client library
 if replay_key ~= '' then
   local found, other_body = earlier(replay_key, true)
   if other_body then return {-6} end
@@ -105,4 +113,4 @@ enqueue(job)
 if holder ~= '' then hold(job, holder, now + hold_ms) end
 if replay_key ~= '' then redis.call('SET', replay_key, id .. ' ' .. ARGV[12], 'PX', ARGV[9]) end
 if attach_key ~= '' then redis.call('SET', attach_key, id .. ' ' .. ARGV[12], 'PX', deadline_ms) end
-return {0, id, 1}
+return {0, id, 1, worth_a_ring(model)}

@@ -27,6 +27,17 @@ def test_each_job_rings_once_for_its_model(service: Service, doorbell: Doorbell)
     wait_until(lambda: (doorbell.waiting("tiny"), doorbell.waiting("plain")) == (2, 1), what="the rings")
 
 
+def test_nobody_is_rung_for_more_jobs_than_every_slot_can_have_been_rung_for(
+    service: Service, doorbell: Doorbell
+) -> None:
+    for _ in range(66):
+        service.caller.submit(model="tiny")
+    service.caller.submit(model="plain")
+
+    wait_until(lambda: doorbell.waiting("plain") == 1, what="the last ring")
+    wait_until(lambda: doorbell.waiting("tiny") == 64, what="the rings")
+
+
 def test_a_repeated_call_does_not_ring_again(service: Service, doorbell: Doorbell) -> None:
     for _ in range(3):
         service.caller.submit({"Idempotency-Key": "one"})

@@ -38,6 +38,16 @@ def test_an_id_is_128_random_bits(service: Service) -> None:
     assert len({job_id[:8] for job_id in ids}) == 4  # no clock in front
 
 
+def test_a_server_that_has_forgotten_the_scripts_still_says_where_a_job_stands(service: Service) -> None:
+    service.caller.submit()
+    job_id = service.caller.submit()
+    assert service.caller.job(job_id)["queue_position"] == 1
+
+    service.worker.client.script_flush()
+
+    assert service.caller.job(job_id)["queue_position"] == 1
+
+
 def test_a_job_tells_its_whole_life(service: Service) -> None:
     before = int(time.time())
     job_id = service.caller.submit(seed=7, n=2, model="small")

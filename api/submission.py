@@ -1,0 +1,92 @@
+"""A job to be made, as the submit script takes it."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from shared.jobs import scripts
+from shared.jobs.keys import Keys
+from shared.settings import JobSettings
+
+_REPLAY_TTL_MS: Final = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job to be made.
+
+    ``holder`` is the process that holds the caller's call, empty where the job goes on whoever waits for it;
+    ``max_wait_s`` is how long the caller would wait for the picture, ``trace`` what takes the trace
+    to a worker.
+    """
+
+    id: str
+    owner: str
+    lane: str
+    model: str
+    params: str
+    cost: int
+    request_id: str
+    body_digest: str
+    holder: str
+    max_wait_s: float
+    weight: float = 1.0
+    key_id: str = ""
+    max_unfinished: int | None = None
+    replay_digest: str = ""
+    retry: bool = False
+    trace: str = ""
+
+    def arguments(self, settings: JobSettings, keys: Keys) -> dict[str, scripts.Argument]:
+        """Return what the script is called with."""
+        grace_ms = -1 if settings.queue_without_worker else int(settings.worker_grace_s * 1000)
+        fields = {
+            "owner": self.owner,
+            "lane": self.lane,
+            "model": self.model,
+            "params": self.params,
+            "cost": str(self.cost),
+            "weight": repr(self.weight),
+            "request_id": self.request_id,
+            "key_id": self.key_id,
+            "record_ttl_s": str(settings.record_ttl_s),
+            "result_ttl_s": str(settings.result_ttl_s),
+            "max_attempts": str(settings.max_attempts),
+        }
+        if self.trace:
+            fields["trace"] = self.trace
+        return {
+            "job": keys.job(self.id),
+            "id": self.id,
+            "fields": json.dumps(fields),
+            "deadline_ms": int(settings.deadline_s * 1000),
+            "max_queued": settings.max_queued,
+            "max_unfinished": self.max_unfinished or settings.max_unfinished_per_owner,
+            "worker_grace_ms": grace_ms,
+            "replay_key": keys.key("replay", self.owner, self.replay_digest) if self.replay_digest else "",
+            "replay_ttl_ms": _REPLAY_TTL_MS,
+            "attach_key": keys.key("attach", self.owner, self.body_digest),
+            "retry": int(self.retry),
+            "body_digest": self.body_digest,
+            "holder": self.holder,
+            "hold_ms": settings.hold_ms,
+            "max_wait_ms": int(min(self.max_wait_s, settings.deadline_s) * 1000),
+            "max_owed_ms": int(settings.max_owed_s_per_owner * 1000),
+            "max_result_bytes": settings.max_result_bytes,
+            "live_ms": int(settings.lease_s * 1000),
+        }
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a submission.
+
+    Attributes:
+        job_id: the job, or the earlier one that this call repeats.
+        made: whether it was made now.
+        ring: whether a worker may be idle, so that it is to be rung.
+    """
+
+    job_id: str
+    made: bool
+    ring: bool
