@@ -142,7 +142,11 @@ export class Card {
     if (!TERMINAL.has(this.job.status)) buttons.push(this.button("Cancel", (button) => this.cancel(button)));
     if (this.request) {
       const same = { ...this.request, seed: this.job.seeds[0] };
-      if (TERMINAL.has(this.job.status)) buttons.push(this.button("Again", () => this.hooks.again(same)));
+      if (TERMINAL.has(this.job.status)) {
+        const again = this.button("Again", () => this.hooks.again(same));
+        again.title = "Once more, with the same seed";
+        buttons.push(again);
+      }
       buttons.push(this.button("Copy as curl", (button) => copy(button, curl(same))));
       buttons.push(this.button("Copy as Python", (button) => copy(button, python(same))));
     }

@@ -47,6 +47,23 @@ def test_the_openapi_file_is_the_one_of_the_code() -> None:
     assert tables.OPENAPI.read_text(encoding="utf-8") == tables.openapi(), "run: python docs/tables.py"
 
 
+def test_the_table_of_routes_has_every_route_and_no_other() -> None:
+    rows = table_rows((REPO_ROOT / "docs" / "api.md").read_text(encoding="utf-8"), "route")
+    said = {route.partition("?")[0] for row in rows for route in re.findall(r"`([A-Z]+ /[^`]*)`", row[0])}
+
+    paths = json.loads(tables.OPENAPI.read_text(encoding="utf-8"))["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+
+    assert {_unnamed(route) for route in said} == {
+        _unnamed(route) for route in routes - {"POST /v1/images/generations"}
+    }
+
+
+def _unnamed(route: str) -> str:
+    """A route without the names of its parameters."""
+    return re.sub(r"\{[^}]*\}", "{}", route)
+
+
 def test_every_setting_has_a_row_with_a_meaning() -> None:
     rows = list(tables.settings_rows())
 
