@@ -10,6 +10,7 @@ import uvicorn
 from typing_extensions import override
 
 from api.app import create_app
+from api.connection import connections
 from api.resources import Resources
 from cli.ports import LOOPBACK
 from shared.settings import Settings
@@ -33,7 +34,14 @@ class ApiServer:
         self._socket = socket.create_server((LOOPBACK, 0))
         self.url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
         self.app = create_app(settings)
-        config = uvicorn.Config(self.app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self.app,
+            http=connections(settings.api, settings.api.max_connections),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
         self._server = QuickServer(config)
         self._thread = Thread(target=self._server.run, args=([self._socket],), name="api")
 
