@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.moderation import Category, Severity
+
+_SCHEMES = {"redis", "rediss", "unix"}
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,7 +22,8 @@ REPO_ROOT = Path(__file__).resolve().parent.parent
 class Section(BaseModel):
     """A frozen group of settings; an unknown name in it is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # An error must not repeat what may be a password, in a URL or under a name that there is not.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RedisSettings(Section):
@@ -62,6 +65,20 @@ class RedisSettings(Section):
         named = {name: str(path) for name, path in files.items() if path is not None}
         # The drivers' defaults differ: Celery's checks nothing.
         return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
+
+    @field_validator("url", "broker_url")
+    @classmethod
+    def _can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what drivers would stumble over later, with a part of the password in their words."""
+        try:
+            parts = None if value is None else urlsplit(value.get_secret_value())
+            understood = parts is None or (parts.scheme in _SCHEMES and parts.port != 0)
+        except ValueError:
+            understood = False
+        if not understood:
+            msg = "it is no redis:// or rediss:// URL; what is special in a password is written as %XX"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _certificate_and_key_go_together(self) -> Self:
@@ -288,7 +305,11 @@ class Settings(BaseSettings):
     """All of it. Read at the entry points only; modules receive their section."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DARKROOM_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix="DARKROOM_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
     )
 
     redis: RedisSettings = RedisSettings()

@@ -136,15 +136,23 @@ class StoreServer:
         with self.client(ADMIN) as admin:
             return [f"{each['username']}: {each['reason']} {each['object']}" for each in admin.acl_log()]
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start it and wait until it answers."""
         self._child.start()
         wait_until(self._answers, what="the store's start")
+
+    def stop(self) -> None:
+        """End it; what it held is gone."""
+        self._child.stop(5)
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.stop(5)
+        self.stop()
 
     def _answers(self) -> bool:
         assert self._child.running, tail(self._child.program.log)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from shared.moderation import Category, Severity
-from shared.settings import JobSettings, RedisSettings, Settings
+from shared.settings import ApiSettings, JobSettings, RedisSettings, Settings
 
 
 def test_the_environment_sets_values_by_section_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,3 +115,52 @@ def test_tls_checks_who_signed_and_for_which_host() -> None:
 def test_a_certificate_without_its_key_is_refused() -> None:
     with pytest.raises(ValidationError, match="together"):
         RedisSettings(cert_file=Path("own.pem"))
+
+
+MARKER = "marker-of-a-secret"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["DARKROOM_REDIS__PASSWORD", "DARKROOM_API__KEY", "DARKROOM_API__PORT", "DARKROOM_JOBS__WEIGHTS"],
+)
+def test_an_error_does_not_repeat_what_was_given(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, '{"a": "' + MARKER + '"}' if "WEIGHTS" in variable else MARKER)
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    assert MARKER not in str(caught.value)
+    assert MARKER not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{MARKER}/slash@host:6379/0",
+        f"redis://:{MARKER}#hash@host:6379/0",
+        f"redis://user:{MARKER}@host:port/0",
+        f"redis://user:{MARKER}@host:99999/0",
+        f"redis://[{MARKER}/0",
+        f"{MARKER}@host:6379",
+        f"http://{MARKER}@host:6379",
+        "",
+    ],
+)
+@pytest.mark.parametrize("field", ["url", "broker_url"])
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(field: str, url: str) -> None:
+    with pytest.raises(ValidationError, match="redis:// or rediss://") as caught:
+        RedisSettings(**{field: SecretStr(url)})
+
+    assert MARKER not in str(caught.value)
+
+
+def test_settings_are_printed_without_their_secrets() -> None:
+    settings = Settings(
+        redis=RedisSettings(
+            url=SecretStr(f"redis://u:{MARKER}@h/0"), broker_url=SecretStr(f"redis://u:{MARKER}@h/1")
+        ),
+        api=ApiSettings(owner_salt=SecretStr(MARKER)),
+    )
+
+    assert MARKER not in f"{settings!r}{settings}{settings.model_dump()}{settings.model_dump_json()}"
