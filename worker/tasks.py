@@ -17,6 +17,10 @@ from typing_extensions import override
 
 from shared.celery_app import RING, Channel, Transport, doorbell_queue
 from shared.jobs.keys import Keys
+from shared.logs import get_logger
+from worker.rings import is_ring
+
+log = get_logger(__name__)
 
 POOL: Final = "worker.tasks:SlotPool"
 TRANSPORT: Final = "worker.tasks:RingTransport"
@@ -31,9 +35,18 @@ class RingQoS(kombu_redis.QoS):
 
 
 class RingChannel(Channel):
-    """A channel that keeps no rings."""
+    """A channel that keeps no rings, and outlives what is none."""
 
     QoS = RingQoS
+
+    @override
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except (ValueError, RecursionError):
+            # No JSON. It is out of the list by now, like any other that was taken.
+            log.warning("ring.unreadable")
+            return True
 
 
 class RingTransport(Transport):
@@ -41,6 +54,14 @@ class RingTransport(Transport):
 
     Channel = RingChannel
     connection_errors = (*Transport.connection_errors, OutOfMemoryError)
+
+    @override
+    def _deliver(self, message: Any, queue: str) -> None:
+        # What goes to every worker, for those that Flower may ask, comes through a queue of each one's own.
+        if queue.endswith(".pidbox") or is_ring(message):
+            super()._deliver(message, queue)
+        else:
+            log.warning("ring.forged", queue=queue)
 
 
 class SlotPool(TaskPool):

@@ -1,0 +1,51 @@
+"""Our own rings count, whoever made them; tests/faults/test_forged_rings.py has what does not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.celery_app import Doorbell
+from shared.redis_clients import sync_client
+from shared.settings import RedisSettings
+from worker.rings import is_ring
+
+
+@pytest.fixture
+def ring(redis_settings: RedisSettings) -> dict[str, Any]:
+    """What the doorbell really writes."""
+    bell = Doorbell(redis_settings)
+    bell.ring("org/Some Model-1.5")
+    bell.close()
+    url = redis_settings.broker()
+    with sync_client(redis_settings.model_copy(update={"url": type(redis_settings.url)(url)})) as client:
+        taken: Any = client.rpop(f"{redis_settings.prefix}ring:org/Some Model-1.5")
+    message: dict[str, Any] = json.loads(taken)
+    return message
+
+
+def test_what_the_doorbell_writes_is_a_ring(ring: dict[str, Any]) -> None:
+    assert is_ring(ring)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": "e30="},
+        {"body": "no base64!"},
+        {"content-type": "application/x-python-serialize"},
+        {"content-encoding": "binary"},
+        {"headers": {"task": "os.system"}},
+        {"headers": {"eta": "2030-01-01T00:00:00"}},
+        {"headers": {"retries": 1}},
+        {"headers": {"timelimit": [1, 1]}},
+        {"properties": {"body_encoding": "none"}},
+        {"properties": {"delivery_info": None}},
+    ],
+    ids=str,
+)
+def test_one_thing_that_differs_makes_it_none(ring: dict[str, Any], change: dict[str, Any]) -> None:
+    for name, value in change.items():
+        ring[name] = {**ring[name], **value} if isinstance(value, dict) else value
+
+    assert not is_ring(ring)
