@@ -33,17 +33,25 @@ class Engine:
 def run(
     command: tuple[str, ...], environment: Mapping[str, str], timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command without any setting of Darkroom's that this shell happens to have."""
+    """Run a command without any setting of Darkroom's that this shell happens to have.
+
+    Raises:
+        Broken: it did not end in time.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
-    return subprocess.run(
-        command,
-        env={**own, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout_s,
-        stdin=subprocess.DEVNULL,
-    )
+    try:
+        return subprocess.run(
+            command,
+            env={**own, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{' '.join(command)} did not end within {timeout_s:.0f} s"
+        raise Broken(message) from error
 
 
 def compose_command(environment: Mapping[str, str]) -> tuple[str, ...]:

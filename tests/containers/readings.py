@@ -14,7 +14,6 @@ from typing_extensions import override
 from tests.containers.report import require
 
 _CAPABILITIES: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-_NO_DESTINATION: Final = "00000000"
 # A picture whose brightest channel varies less than this is one colour to the eye.
 _LEAST_DEVIATION: Final = 8.0
 
@@ -41,12 +40,6 @@ def confinement(status: str) -> Confinement:
         capabilities=capabilities,
         no_new_privileges=lines["NoNewPrivs"].strip() == "1",
     )
-
-
-def has_way_out(routes: str) -> bool:
-    """Read ``/proc/net/route``: whether anything leads to the rest of the world."""
-    rows = [line.split() for line in routes.splitlines()[1:]]
-    return any(row[1] == _NO_DESTINATION and row[7] == _NO_DESTINATION for row in rows if row)
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:

@@ -162,6 +162,17 @@ class Stack:
                 raise Broken(message)
         return all(state.get("Health", {}).get("Status") == "healthy" for _, state in states)
 
+    def networks(self, container: Container) -> dict[str, bool]:
+        """The networks of a container, and whether the engine lets nothing out of them."""
+        shown = self.engine.docker(
+            "inspect",
+            "--format",
+            "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}",
+            container.id,
+        )
+        asked = ("network", "inspect", "--format", "{{.Internal}}")
+        return {name: self.engine.docker(*asked, name).strip() == "true" for name in shown.split()}
+
     def inside(self, container: Container, *command: str, user: str | None = None) -> str:
         """Run a command in a container; return what it printed, whether it failed or not."""
         as_user = ["--user", user] if user else []
@@ -197,7 +208,7 @@ class Stack:
         """Remove containers, networks, volumes and the images that were built."""
         self.compose("down", "--volumes", "--remove-orphans", files=(FILE, FLOWER_FILE), timeout_s=UP_S)
         for image in self.images():
-            self.engine.docker("rmi", "--force", image, may_fail=True)
+            self.engine.docker("rmi", "--force", image, timeout_s=UP_S, may_fail=True)
 
     def images(self) -> dict[str, int]:
         """The images that were built here, with their sizes in bytes."""

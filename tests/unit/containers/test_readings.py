@@ -12,7 +12,6 @@ from tests.containers.readings import (
     Drawn,
     confinement,
     drawn,
-    has_way_out,
     order_of_starting,
     picture,
     shares,
@@ -29,9 +28,6 @@ CapBnd:\t{bounding}
 CapAmb:\t0000000000000000
 NoNewPrivs:\t{sealed}
 """
-ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
-LOCAL = "eth0\t0000AC0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
-DEFAULT = "eth1\t00000000\t010015AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 
 
 def test_a_process_without_capabilities_is_read_as_one() -> None:
@@ -44,12 +40,6 @@ def test_a_capability_in_any_of_the_sets_counts() -> None:
     status = STATUS.format(uid=0, bounding="00000000a80425fb", sealed=0)
 
     assert confinement(status) == Confinement(0, 0, 0xA80425FB, no_new_privileges=False)
-
-
-def test_only_a_default_route_is_a_way_out() -> None:
-    assert has_way_out(ROUTES + DEFAULT + LOCAL)
-    assert not has_way_out(ROUTES + LOCAL)
-    assert not has_way_out(ROUTES)
 
 
 def ended(job_id: str, attempt: int = 1, outcome: str = "succeeded") -> str:
