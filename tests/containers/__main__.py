@@ -73,7 +73,7 @@ def tried(report: Report, folders: list[Path]) -> None:
     with chosen_engine(report) as (engine, own_folders):
         with composed(engine) as stack, served([*folders, *own_folders]) as index:
             keep_promises(stack, index, report)
-        report.begins("docker compose down")
+        report.begins("compose down")
         left = stack.left()
         require(not left, f"left behind: {left}")
         report.ok("no container, volume or network is left")

@@ -19,6 +19,7 @@ from tests.containers.report import Broken, until
 
 FILE: Final = "docker-compose.yml"
 FLOWER_FILE: Final = "docker-compose.flower.yml"
+ACL_FILE: Final = "docker-compose.acl.yml"
 GPU_FILE: Final = "docker-compose.gpu.yml"
 BUILD_S: Final = 3600.0
 UP_S: Final = 300.0
@@ -62,6 +63,10 @@ class Stack:
         self._variables = {
             "DARKROOM_PORT": str(self.port),
             "DARKROOM_TAG": self.project,
+            "DARKROOM_STORE_PASSWORD": secrets.token_urlsafe(16),
+            # Only compose reads these: with users of the store the stack is not brought up.
+            "DARKROOM_API_REDIS_URL": "redis://api:any@valkey:6379/0",
+            "DARKROOM_WORKER_REDIS_URL": "redis://worker:any@valkey:6379/0",
             "DARKROOM_FLOWER_PORT": str(self.flower_port),
             "DARKROOM_FLOWER_PASSWORD": self.password,
         }

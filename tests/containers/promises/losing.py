@@ -58,6 +58,7 @@ def the_store_comes_back_with_everything(
     ):
         report.begins(f"{words} of the valkey container")
         jobs = [caller.submit(quick(number + 100 * len(words))) for number in range(_ACCEPTED)]
+        require(any(job["status"] == "queued" for job in map(caller.job, jobs)), "no job waits any more")
         stack.engine.docker(*command, stack.container("valkey").id)
         if command[0] == "kill":
             stack.compose("start", "valkey")
@@ -72,7 +73,7 @@ def the_store_comes_back_with_everything(
 
 def stopping_loses_nothing(stack: Stack, caller: Caller, report: Report) -> None:
     """Stop everything while pictures are drawn, and start it again."""
-    report.begins("docker compose stop, and up again")
+    report.begins("compose stop, and up again")
     jobs = [
         caller.submit({"prompt": f"a green tree {number}", "seed": number}) for number in range(_ACCEPTED)
     ]

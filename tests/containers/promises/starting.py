@@ -5,7 +5,7 @@ import time
 from tests.containers.caller import Caller
 from tests.containers.readings import json_lines, order_of_starting
 from tests.containers.report import Report, require, until
-from tests.containers.stack import FILE, FLOWER_FILE, GPU_FILE, Stack
+from tests.containers.stack import ACL_FILE, FILE, FLOWER_FILE, GPU_FILE, Stack
 
 _READY_S = 120.0
 _MIB = 2**20
@@ -25,6 +25,7 @@ def the_files_are_valid(stack: Stack, report: Report) -> None:
         ((FILE,), ()),
         ((FILE,), ("--profile", "monitoring")),
         ((FILE, GPU_FILE), ()),
+        ((FILE, ACL_FILE), ()),
         ((FILE, FLOWER_FILE), ()),
         ((FILE, FLOWER_FILE, GPU_FILE), ("--profile", "monitoring")),
     ):
@@ -53,7 +54,7 @@ def the_images_are_built(stack: Stack, index: str | None, report: Report) -> Non
 
 def everything_becomes_healthy_in_order(stack: Stack, report: Report) -> None:
     """Bring the stack up, and ask the engine what came after what."""
-    report.begins("docker compose up")
+    report.begins("compose up")
     since = time.time()
     stack.up()
     services = ", ".join(sorted(container.service for container in stack.containers()))
