@@ -1,6 +1,8 @@
 """`darkroom doctor`: what is missing, and how to mend it."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,13 +15,17 @@ from cli.checks import (
     Verdict,
     check_disk,
     check_gpu,
+    check_keys,
+    check_memory,
     check_models,
+    check_open_files,
     check_port,
     check_python,
     check_redis,
     check_torch,
-    gpu_driver,
 )
+from cli.checks.device import Gpu
+from cli.run_folder import RunFolder
 from cli.terminal import err, out, read_settings, say
 from shared.settings import Settings
 
@@ -28,25 +34,38 @@ _STYLES: Final = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.MISSING: 
 
 def doctor(
     port: Annotated[int | None, typer.Option(help="port that the API shall listen on")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs: what was found, as JSON")] = False,
+    run_folder: Annotated[Path, typer.Option(help="where `darkroom up` keeps its data")] = Path(".darkroom"),
 ) -> None:
     """Say what this machine lacks to run the service, and how to mend it; exit code 0 if it can run."""
     settings = read_settings()
-    findings = list(_findings(settings, settings.api.port if port is None else port))
-    out.print(_table(findings))
-    if any(finding.verdict is Verdict.MISSING for finding in findings):
+    found = list(_findings(settings, settings.api.port if port is None else port, RunFolder(run_folder)))
+    can_run = all(finding.verdict is not Verdict.MISSING for finding in found)
+    if as_json:
+        print(json.dumps({"can_run": can_run, "findings": [asdict(finding) for finding in found]}, indent=2))  # noqa: T201 -- rich would break lines
+    else:
+        out.print(_table(found))
+    if not can_run:
         say("cannot run: mend what is missing", style="bold red", console=err)
         raise typer.Exit(1)
-    say("can run: darkroom up", style="bold green")
+    if not as_json:
+        say("can run: darkroom up", style="bold green")
 
 
-def _findings(settings: Settings, port: int) -> Iterator[Finding]:
-    driver = gpu_driver()
+def _findings(settings: Settings, port: int, folder: RunFolder) -> Iterator[Finding]:
+    gpu = Gpu.of_this_machine()
     yield check_python()
-    yield check_torch(driver)
-    yield check_gpu(driver)
+    yield check_torch(gpu)
+    yield check_gpu(gpu)
     yield check_redis(settings.redis)
+    keys = check_keys(settings.api, settings.redis, folder)
+    if keys is not None:
+        yield keys
     yield from check_models(settings.models)
     yield check_port(settings.api.host, port)
+    yield check_open_files(settings.api.max_connections)
+    yield check_memory()
     yield check_disk(Path.cwd())
 
 

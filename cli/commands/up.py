@@ -8,12 +8,12 @@ import typer
 
 from cli.client import Client, Connection
 from cli.logs import Follower
-from cli.ports import is_free
+from cli.ports import holder, is_free
 from cli.run_folder import RunFolder
 from cli.service import Layout, LocalService, answering, chosen_redis, ready
 from cli.signals import StopRequested, StopSignals
-from cli.terminal import announce, err, read_settings, say, shown
-from shared.errors import ConfigurationError
+from cli.terminal import announce, err, explain, read_settings, say, shown
+from shared.errors import ConfigurationError, DarkroomError
 
 _WATCH_S: Final = 0.2
 _CURL: Final = """\
@@ -59,9 +59,17 @@ def check_port_is_free(layout: Layout) -> None:
     Raises:
         ConfigurationError: Another program has the port.
     """
-    if not is_free(layout.host, layout.port):
-        msg = f"port {layout.port} of {layout.host} is taken; choose another one with --port"
-        raise ConfigurationError(msg)
+    if is_free(layout.host, layout.port):
+        return
+    by = holder(layout.port)
+    taken = f"port {layout.port} of {layout.host} is taken{f' by {by}' if by else ''}"
+    with Client(Connection(layout.address)) as client:
+        if client.alive():
+            msg = f"{taken}: a Darkroom that answers at {layout.address}"
+            raise ConfigurationError(msg)
+    other = layout.port + 1
+    msg = f"{taken}; choose another one: make up PORT={other}, or darkroom up --port {other}"
+    raise ConfigurationError(msg)
 
 
 def _serve(service: LocalService) -> None:
@@ -72,6 +80,9 @@ def _serve(service: LocalService) -> None:
             _keep_running(service)
         except StopRequested:
             say("stopping; once more to stop at once")
+        except DarkroomError as error:
+            explain(error)
+            raise typer.Exit(1) from error
         finally:
             signals.defer()
             service.stop(signals.hurry)

@@ -1,6 +1,7 @@
 """The API as a process: it says what is wrong and ends, or serves until it is told to stop."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,22 @@ def test_settings_that_cannot_work_end_it_with_what_is_wrong(
     assert lines[0].startswith("darkroom api: ")
     assert any(said in line for line in lines)
     assert not any("Traceback" in line for line in lines)
+
+
+def test_it_may_hold_as_many_calls_as_the_hard_limit_of_open_files_allows(
+    tiny_service: RunningService, valkey: EmbeddedServer, tmp_path: Path
+) -> None:
+    settings = {**tiny_service.environment, "DARKROOM_API__PORT": "0", "DARKROOM_REDIS__URL": valkey.url}
+    limited = ("sh", "-c", 'ulimit -Sn 100; ulimit -Hn 5000; exec "$@"', "sh", *API)
+    api = process("api", limited, tmp_path, **settings)
+    api.start()
+    try:
+        wait_until(lambda: "Uvicorn running" in api.program.log.read_text(encoding="utf-8"), timeout_s=20)
+        limits = Path(f"/proc/{api.process.pid}/limits").read_text()
+    finally:
+        api.kill()
+
+    assert re.search(r"^Max open files +5000 +5000 ", limits, re.MULTILINE)
 
 
 def test_it_stops_when_it_is_told_to(

@@ -12,6 +12,7 @@ from cli.commands.demo import check_picture
 from cli.ports import free_port
 from shared.errors import JobFailed
 from tests.unit.cli.conftest import Darkroom
+from tests.unit.cli.service import FakeService
 
 
 def children() -> list[str]:
@@ -31,7 +32,18 @@ def test_a_port_that_is_taken_is_found_before_anything_is_started(darkroom: Dark
         result = darkroom("up", "--port", str(port))
 
     assert result.exit_code == 1
-    assert result.stderr == f"error: port {port} of 127.0.0.1 is taken; choose another one with --port\n"
+    by = f"{Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
+    other = f"make up PORT={port + 1}, or darkroom up --port {port + 1}"
+    assert result.stderr == f"error: port {port} of 127.0.0.1 is taken by {by}; choose another one: {other}\n"
+
+
+def test_a_darkroom_that_has_the_port_already_is_pointed_at(service: FakeService, darkroom: Darkroom) -> None:
+    service.will_answer("GET", "/healthz", {"status": "ok"})
+
+    result = darkroom("up", "--port", str(service.port))
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith(f": a Darkroom that answers at {service.url}\n")
 
 
 def test_a_store_that_does_not_answer_is_one_line(darkroom: Darkroom) -> None:
@@ -52,6 +64,7 @@ def test_a_part_that_does_not_start_is_an_error_with_the_end_of_its_log(
     assert result.exit_code == 1
     assert re.search(r"(api|worker-1) ended with exit code \d while the service was starting", result.stderr)
     assert f"catalogue {broken_catalogue}: cannot be read" in result.stderr
+    assert "what to do: look at models/catalog.toml" in result.stderr
     assert children() == before
 
 
