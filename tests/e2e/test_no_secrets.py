@@ -19,7 +19,6 @@ from tests.service import API, RunningService, process
 from tests.store_server import ADMIN, StoreServer
 from tests.waiting import wait_until
 
-DOCTOR: Final = (sys.executable, "-m", "cli", "doctor")
 SALT: Final = "marker-of-the-owner-salt"
 WRONG_KEY: Final = "dk_0123456789abcdef_" + "marker-of-a-wrong-key".ljust(43, "x")
 USER: Final = "marker-of-a-user@example.org"
@@ -89,7 +88,7 @@ def test_a_service_that_works_crashes_and_loses_its_store_tells_no_secret(
     assert_nothing_of(secrets, said)
 
 
-@pytest.mark.parametrize("command", [API, LIGHT_WORKER, DOCTOR], ids=["api", "worker", "doctor"])
+@pytest.mark.parametrize("command", [API, LIGHT_WORKER], ids=["api", "worker"])
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -14,7 +14,7 @@ from tests.integration.conftest import Service
 
 MIB: Final = 1024 * 1024
 SOME: Final = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 TEXT: Final = st.one_of(
     st.text(max_size=60),
