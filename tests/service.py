@@ -88,9 +88,11 @@ class RunningService:
 
     def worker_events(self, name: str) -> list[dict[str, Any]]:
         """Return the worker's log lines of one event."""
-        lines = self.worker.program.log.read_text(encoding="utf-8").splitlines()
-        events = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        return [event for event in events if event["event"] == name]
+        return _events(self.worker, name)
+
+    def api_events(self, name: str) -> list[dict[str, Any]]:
+        """Return the API's log lines of one event."""
+        return _events(self.api, name)
 
     def _ready(self) -> bool:
         for child in (self.api, self.worker):
@@ -99,3 +101,9 @@ class RunningService:
             return self._http.get("/readyz").status_code == 200
         except httpx2.TransportError:
             return False
+
+
+def _events(child: Child, name: str) -> list[dict[str, Any]]:
+    lines = child.program.log.read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    return [event for event in events if event["event"] == name]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.valkey import EmbeddedServer
+from tests.collector import Collector
 from tests.service import RunningService
 from tests.tiny_models import write_catalogue
 
@@ -30,11 +31,23 @@ def tiny_catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """Takes the traces of the tiny service."""
+    with Collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def tiny_service(
-    valkey: EmbeddedServer, tiny_catalogue_file: Path, tmp_path_factory: pytest.TempPathFactory
+    valkey: EmbeddedServer,
+    tiny_catalogue_file: Path,
+    collector: Collector,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningService]:
-    """Both tiny models, drawn in hundredths of a second."""
+    """Both tiny models, drawn in hundredths of a second. It traces, and logs all that it has to say."""
     settings = {
+        "DARKROOM_TRACING__ENDPOINT": collector.url,
+        "DARKROOM_LOG__LEVEL": "debug",
         "DARKROOM_REDIS__PREFIX": "e2e-tiny:",
         "DARKROOM_MODELS__CATALOGUE": str(tiny_catalogue_file),
     }
