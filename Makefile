@@ -18,7 +18,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
 PINS := pyproject.toml constraints.txt
-PIP := $(PY) -m pip install --quiet --quiet --retries 10 --timeout 60 --no-input --progress-bar off --constraint constraints.txt
+PIP := $(PY) -I -S cli/installing.py $(VENV)/install.log $(PY) -m pip install --retries 10 --timeout 60 --no-input --progress-bar off --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
@@ -104,13 +104,13 @@ distclean: clean ## remove .venv too
 
 $(RUN): $(PINS)
 	@$(call environment)
-	@echo 'make: installing what the service needs into $(VENV) (the first time takes a minute or two)'
+	@echo 'make: installing what the service needs into $(VENV) (a minute or two the first time)'
 	@$(call install,.[torch])
 	@touch $@
 
 $(DEV): $(PINS)
 	@$(call environment)
-	@echo 'make: installing what running, testing and developing need into $(VENV) (the first time takes a minute or two)'
+	@echo 'make: installing what running, testing and developing need into $(VENV) (a minute or two the first time)'
 	@$(call install,.[torch$(comma)test$(comma)dev])
 	@touch $(RUN) $@
 
@@ -140,8 +140,5 @@ fi
 endef
 
 define install
-$(PIP) --editable '$(1)' || { \
-	echo 'make: installing failed (see above); with a network that reaches PyPI the same command goes on from here' >&2; \
-	exit 1; \
-}
+$(PIP) --editable '$(1)'
 endef
