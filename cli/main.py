@@ -14,7 +14,6 @@ app = typer.Typer(
     cls=OneLineErrors,
     help="Darkroom: an OpenAI-compatible image service. `up` runs it, the other commands use it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -62,7 +62,7 @@ SERVICE = Step("The service", "In the foreground, until Ctrl-C.", (UP,))
 WHILE_UP = (
     Step(
         "The documented request",
-        "In another terminal; `-o` would do for a client that decodes.",
+        "In another terminal.",
         (CURL, "ls -l swan.png"),
     ),
     Step(
@@ -78,7 +78,7 @@ WHILE_UP = (
 AFTER = (
     Step(
         "What the machine lacks",
-        "Nothing here, but a GPU. While a service runs, its port is told to be that of a Darkroom.",
+        "Nothing here but a GPU.",
         (".venv/bin/darkroom doctor",),
     ),
 )

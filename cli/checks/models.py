@@ -27,4 +27,4 @@ def check_models(settings: ModelSettings) -> Iterator[Finding]:
     if not specs:
         yield Finding("models", Verdict.MISSING, "no model has its weights here", "git checkout models/")
     if off := len(catalogue.specs) - len(specs):
-        yield Finding("models", Verdict.OK, f"{off} more in the catalogue are off (darkroom models says why)")
+        yield Finding("models", Verdict.OK, f"{off} more in the catalogue are off; why: darkroom models")

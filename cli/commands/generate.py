@@ -8,8 +8,9 @@ import typer
 from cli.client import DEFAULT_URL, Client, Connection, Json
 from cli.drawing import Target, follow
 from cli.options import ApiKey, BaseUrl, Organization, Project
+from cli.picture import show_file
 from cli.progress import JobProgress
-from cli.terminal import err, say, shown
+from cli.terminal import err, out, say, shown
 from shared.errors import DarkroomError, InvalidField
 
 _FORMATS: Final = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
@@ -36,6 +37,7 @@ def generate(  # noqa: PLR0913 -- one parameter an option, one option a document
     user: Annotated[str | None, typer.Option(help="your own name for whoever asks")] = None,
     seed: Annotated[int | None, typer.Option(help="the same seed draws the same picture")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="what not to draw")] = None,
+    show: Annotated[bool, typer.Option(help="show it on the terminal, where that can")] = True,
     base_url: BaseUrl = DEFAULT_URL,
     api_key: ApiKey = None,
     organization: Organization = None,
@@ -61,7 +63,9 @@ def generate(  # noqa: PLR0913 -- one parameter an option, one option a document
     target = Target(output)
     target.check()
     with Client(Connection(base_url, api_key, organization, project)) as client:
-        _draw(client, body, target)
+        paths = _draw(client, body, target)
+    for path in paths if show else ():
+        show_file(path, out)
 
 
 def _check_text(body: Json) -> None:
@@ -78,7 +82,8 @@ def _check_text(body: Json) -> None:
             raise InvalidField(msg, param=name) from error
 
 
-def _draw(client: Client, body: Json, target: Target) -> None:
+def _draw(client: Client, body: Json, target: Target) -> list[Path]:
+    """Draw and write; return the files."""
     job = client.submit(body)
     try:
         with JobProgress(err) as progress:
@@ -87,10 +92,12 @@ def _draw(client: Client, body: Json, target: Target) -> None:
     except KeyboardInterrupt:
         _cancel(client, job)
         raise typer.Exit(_INTERRUPTED) from None
-    for path in target.write(client.result(job["id"])):
+    paths = target.write(client.result(job["id"]))
+    for path in paths:
         say(f"wrote {shown(path)}")
     seeds = ", ".join(map(str, job.get("seeds") or []))
     say(f"model {job['model']}, seed {seeds}", style="dim", console=err)
+    return paths
 
 
 def _cancel(client: Client, job: Json) -> None:
