@@ -14,7 +14,15 @@ from tests.service import RunningService
 from tests.waiting import wait_until
 
 PATH = "/v1/images/generations"
-STAGES = ("engine.queue", "engine.load", "engine.denoise", "engine.decode", "engine.encode", "deliver")
+STAGES = (
+    "engine.queue",
+    "engine.load",
+    "engine.denoise",
+    "engine.decode",
+    "engine.inspect",
+    "engine.encode",
+    "deliver",
+)
 # A clock read in whole milliseconds, and a claim's reply on its way.
 SLACK_NS = 5_000_000
 
@@ -41,7 +49,7 @@ def test_a_request_is_one_trace_from_http_through_the_queue_into_the_stages_of_t
     trace_id, caller = secrets.token_hex(16), secrets.token_hex(8)
 
     answer = draw(tiny_service, {"traceparent": f"00-{trace_id}-{caller}-01"}, quality="high")
-    spans = spans_of(collector, answer.headers["x-job-id"], 13)
+    spans = spans_of(collector, answer.headers["x-job-id"], 14)
 
     parents = {span.span_id: span.name for span in spans.values()} | {caller: "the caller"}
     assert {span.trace_id for span in spans.values()} == {trace_id}
@@ -65,7 +73,7 @@ def test_the_spans_follow_each_other_as_it_happened_and_take_what_the_log_says(
 ) -> None:
     answer = draw(tiny_service, quality="high", size="128x96")
     job_id = answer.headers["x-job-id"]
-    spans = spans_of(collector, job_id, 13)
+    spans = spans_of(collector, job_id, 14)
     (line,) = wait_until(
         lambda: [e for e in tiny_service.worker_events("attempt.ended") if e["job_id"] == job_id]
     )
@@ -81,7 +89,7 @@ def test_the_spans_follow_each_other_as_it_happened_and_take_what_the_log_says(
     assert spans["hold"].ended_at <= request.ended_at
 
     assert spans["engine.denoise"].seconds >= line["denoise_s"] - 1e-3
-    for stage in ("load", "decode", "encode"):
+    for stage in ("load", "decode", "inspect", "encode"):
         assert spans[f"engine.{stage}"].seconds == pytest.approx(line[f"{stage}_s"], abs=1e-3)
     assert spans["deliver"].seconds == pytest.approx(line["deliver_s"], abs=5e-3)
     assert spans["queue"].seconds == pytest.approx(line["waited_s"], abs=1e-6)
@@ -95,10 +103,10 @@ def test_each_image_has_stages_of_its_own(tiny_service: RunningService, collecto
     job_id = draw(tiny_service, n=2).headers["x-job-id"]
 
     (submit,) = collector.wait_for("submit", job_id=job_id)
-    wait_until(lambda: len(collector.trace(submit.trace_id)) == 15, what="15 spans")
+    wait_until(lambda: len(collector.trace(submit.trace_id)) == 17, what="17 spans")
 
     names = [span.name for span in collector.trace(submit.trace_id)]
-    assert (names.count("engine.decode"), names.count("engine.encode")) == (2, 2)
+    assert [names.count(f"engine.{stage}") for stage in ("decode", "inspect", "encode")] == [2, 2, 2]
 
 
 def test_the_logs_of_both_sides_have_one_line_each_with_the_ids_of_the_trace(
@@ -106,7 +114,7 @@ def test_the_logs_of_both_sides_have_one_line_each_with_the_ids_of_the_trace(
 ) -> None:
     answer = draw(tiny_service)
     job_id, request_id = answer.headers["x-job-id"], answer.headers["x-request-id"]
-    spans = spans_of(collector, job_id, 13)
+    spans = spans_of(collector, job_id, 14)
 
     (request,) = wait_until(lambda: lines(tiny_service, "request.answered", job_id))
     (attempt,) = wait_until(lambda: lines(tiny_service, "attempt.ended", job_id))
@@ -117,7 +125,7 @@ def test_the_logs_of_both_sides_have_one_line_each_with_the_ids_of_the_trace(
     assert request["span_id"] == submitted["span_id"] == spans[f"POST {PATH}"].span_id
     assert attempt["span_id"] == spans["attempt"].span_id
     assert 0 <= request["submit_ms"] + request["held_ms"] <= request["duration_ms"] + 0.2
-    stages = ("queue", "load", "denoise", "decode", "encode", "deliver")
+    stages = ("queue", "load", "denoise", "decode", "inspect", "encode", "deliver")
     assert 0 < sum(attempt[f"{stage}_s"] for stage in stages) <= attempt["total_s"] + 1e-3
 
 
