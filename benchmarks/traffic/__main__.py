@@ -1,6 +1,6 @@
-"""Held calls, large pictures and submissions: ours and the usual pattern, in turn, in one run.
+"""Held calls, large pictures, submissions, starts: ours and the usual pattern, in turn, in one run.
 
-    python -m benchmarks.traffic [--calls 5000] [--rate 500] [--rounds 2]
+    python -m benchmarks.traffic [--parts submissions pictures held starts] [--calls 5000] [--rate 500]
 
 One API process each, Valkey, and a client on plain sockets, all on the cores of this machine: quote the
 ratios. Nothing is drawn: jobs end when the benchmark says so, the same way on both sides. The usual pattern
@@ -20,12 +20,16 @@ from typing import Final
 
 from benchmarks.traffic.measures import Held, hold, picture_ms, submits
 from benchmarks.traffic.sides import Side, ours, usual, wait_answering
+from benchmarks.traffic.starting import starts
 
 SIDES: Final[dict[str, Callable[[Path], AbstractContextManager[Side]]]] = {
     "ours": ours,
     "poll": partial(usual, way="poll"),
     "threads": partial(usual, way="threads"),
 }
+
+
+PARTS: Final = ("submissions", "pictures", "held", "starts")
 
 
 def share(values: Sequence[float], part: float) -> float:
@@ -46,12 +50,13 @@ def held_line(name: str, held: Held) -> str:
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def held_calls(calls: int, a_second: float) -> None:
+def held_calls(sides: Sequence[str], calls: int, a_second: float) -> None:
     """Print the table of held calls."""
     print(f"\n{calls} held calls, then {a_second:g} jobs end a second")
     print("| side | calls | jobs before any ended | KiB a call | GET meanwhile, ms p50 / p99 ", end="")
     print("| woken after, ms p50 / p99 / most | errors |\n| --- | --- | --- | --- | --- | --- | --- |")
-    for name, start in SIDES.items():
+    for name in sides:
+        start = SIDES[name]
         with TemporaryDirectory() as folder, start(Path(folder)) as side:
             wait_answering(side)
             url = _redis_of(side)
@@ -89,6 +94,16 @@ def submissions(seconds: float) -> None:
             )
 
 
+def start_of_work(times: int) -> None:
+    """Print how long a job waits for an idle worker."""
+    with TemporaryDirectory() as folder:
+        found = starts(Path(folder), times)
+    for what, took_ms in (("answered", found.answered_ms), ("started", found.started_ms)):
+        print(
+            f"ours: {what} after ms p50 {share(took_ms, 0.5):.1f}, p99 {share(took_ms, 0.99):.1f}", flush=True
+        )
+
+
 def _redis_of(side: Side) -> str:
     environment = side.api.program.environment
     return environment.get("DARKROOM_REDIS__URL") or environment["USUAL_REDIS"]
@@ -101,10 +116,18 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500, help="jobs that end a second")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of large pictures")
     parser.add_argument("--seconds", type=float, default=10, help="of submissions")
+    parser.add_argument("--starts", type=int, default=300, help="jobs on an idle worker")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=[*SIDES], help="whose held calls")
     options = parser.parse_args()
-    submissions(options.seconds)
-    pictures(options.rounds)
-    held_calls(options.calls, options.rate)
+    measures = {
+        "submissions": lambda: submissions(options.seconds),
+        "pictures": lambda: pictures(options.rounds),
+        "held": lambda: held_calls(options.sides, options.calls, options.rate),
+        "starts": lambda: start_of_work(options.starts),
+    }
+    for part in options.parts:
+        measures[part]()
 
 
 if __name__ == "__main__":
