@@ -91,9 +91,11 @@ format: $(DEV) ## format, and mend what ruff can mend
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: $(DEV) ## measure what the service adds to a picture, and the engine against others
+bench: $(DEV) ## measure what the service adds to a picture, the engine against others, and traffic
 	@$(PY) -m benchmarks.overhead
 	@$(PY) -m benchmarks.engine
+	@$(PY) -m benchmarks.traffic
+	@echo 'make: for an hour of mixed traffic: $(PY) -m benchmarks.soak'
 
 clean: ## remove caches, and the data and logs of local runs
 	@rm -rf .darkroom build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
