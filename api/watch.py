@@ -29,7 +29,8 @@ BLOCK_MS: Final = 2000
 READ_TIMEOUT_S: Final = 5.0
 # With the sweep itself, no call learns of its job's end more than 3 s late.
 SWEEP_S: Final = 2.5
-_CHUNK: Final = 1000
+# So few at a time that who asks meanwhile does not notice the sweep.
+_CHUNK: Final = 100
 _FROM_THE_START: Final = "0-0"
 
 State = tuple[Status, int]
