@@ -24,6 +24,12 @@ OCCUPANCY: Final = Gauge(
     "darkroom_worker_batch_occupancy", "Images that are denoised now, of those that fit."
 )
 
+MEMORY: Final = Gauge(
+    "darkroom_worker_device_memory_bytes",
+    "Memory of the device that is taken; on a CPU, what the worker has taken.",
+)
+MEMORY_LIMIT: Final = Gauge("darkroom_worker_device_memory_limit_bytes", "All memory of the device.")
+
 
 def observe_attempt(model: str, outcome: str, stages: Mapping[str, float], steps: int) -> None:
     """Count an attempt that ended; ``stages`` in seconds, empty where it ended without a picture."""
@@ -37,6 +43,12 @@ def observe_attempt(model: str, outcome: str, stages: Mapping[str, float], steps
 def watch_batch(rows: Callable[[], int], capacity: int) -> None:
     """Show how full the batch is whenever somebody asks."""
     OCCUPANCY.set_function(lambda: rows() / max(1, capacity))
+
+
+def watch_memory(memory_bytes: Callable[[], tuple[int, int]]) -> None:
+    """Show how full the device's memory is whenever somebody asks: what is taken, and all of it."""
+    MEMORY.set_function(lambda: memory_bytes()[0])
+    MEMORY_LIMIT.set_function(lambda: memory_bytes()[1])
 
 
 def serve(port: int, host: str) -> Callable[[], None]:

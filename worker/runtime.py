@@ -15,7 +15,7 @@ from shared.settings import Settings
 from worker.engine import Engine
 from worker.inspection import build_inspection
 from worker.ledger import Ledger
-from worker.metrics import serve, watch_batch
+from worker.metrics import serve, watch_batch, watch_memory
 from worker.planning import Planner
 from worker.previews import Outbox
 from worker.runner import Runner
@@ -79,6 +79,7 @@ class Runtime:
         self._hand_back: threading.Timer | None = None
         self._metrics: Callable[[], None] | None = None
         watch_batch(lambda: self.engine.rows, self.engine.capacity)
+        watch_memory(lambda: self.engine.memory_bytes)
 
     def start(self) -> None:
         """Let the world know that this worker is there."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.ports import free_port
 from cli.valkey import EmbeddedServer
 from tests.collector import Collector
 from tests.service import RunningService
@@ -50,6 +51,7 @@ def tiny_service(
         "DARKROOM_LOG__LEVEL": "debug",
         "DARKROOM_REDIS__PREFIX": "e2e-tiny:",
         "DARKROOM_MODELS__CATALOGUE": str(tiny_catalogue_file),
+        "DARKROOM_WORKER__METRICS_PORT": str(free_port()),
     }
     with RunningService(tmp_path_factory.mktemp("tiny"), valkey.url, **settings) as service:
         yield service

@@ -1,11 +1,15 @@
 """The device: which one, in what precision it computes, how much memory it has."""
 
 import os
+from pathlib import Path
+from typing import Final
 
 import torch
 
 from shared.catalogue import ModelSpec
 from shared.errors import ConfigurationError
+
+_STATM: Final = Path("/proc/self/statm")  # Source: proc(5); not there on macOS
 
 
 def pick_device(name: str) -> torch.device:
@@ -48,6 +52,15 @@ def memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def used_bytes(device: torch.device) -> int:
+    """Return what is taken of the device's memory, by whomever; on a CPU, what this process has."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return total - free
+    resident_pages = int(_STATM.read_text().split()[1]) if _STATM.exists() else 0
+    return resident_pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def release_memory(device: torch.device) -> None:

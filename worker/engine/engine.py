@@ -15,7 +15,7 @@ import torch
 
 from shared.catalogue import ModelSpec
 from shared.errors import AttemptCancelled, CatalogueError
-from worker.engine.devices import describe, pick_device
+from worker.engine.devices import describe, memory_bytes, pick_device, used_bytes
 from worker.engine.encoding import EncoderPool
 from worker.engine.life import Life
 from worker.engine.request import ImageRequest, ImageResult, Watcher
@@ -85,6 +85,11 @@ class Engine:
     def rows(self) -> int:
         """How many images share its forward passes at the moment; 0 while there is nothing to draw."""
         return self._life.rows
+
+    @property
+    def memory_bytes(self) -> tuple[int, int]:
+        """What is taken of the device's memory, and all of it; on a CPU, what this process has taken."""
+        return used_bytes(self._device), memory_bytes(self._device)
 
     @property
     def loading(self) -> bool:

@@ -82,6 +82,7 @@ class LightEngine:
         self.device_name = "light"
         self.loading = False
         self.rows = 0
+        self.memory_bytes = (0, 1)
         self.last_tick_at = time.monotonic()
         self._models = tuple(specs)
         self._events = Events(Path(os.environ["FAULTS_EVENTS"]))
