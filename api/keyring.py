@@ -1,5 +1,6 @@
 """Which keys there are, as this process knows it: asked of Redis again every second."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from shared.errors import InvalidApiKey, StoreUnavailable
 FRESH_S: Final = 1.0
 # While Redis is away nobody can be asked; what was known a minute ago still says who is who.
 STALE_S: Final = 60.0
+# So long a request waits for news of a key that is known; behind this it has other questions to Redis.
+NEWS_S: Final = 0.5
 _MOST_KNOWN: Final = 10_000
 
 
@@ -61,11 +64,13 @@ class Keyring:
         known = self._known.get(key_id)
         if known and known.younger_than(FRESH_S):
             return known
+        trusted = known if known and known.younger_than(STALE_S) else None
         try:
-            count, words = await self._store.api_key(key_id)
-        except StoreUnavailable:
-            if known and known.younger_than(STALE_S):
-                return known
+            async with asyncio.timeout(NEWS_S if trusted else None):
+                count, words = await self._store.api_key(key_id)
+        except (StoreUnavailable, TimeoutError):
+            if trusted:
+                return trusted
             raise
         known = _Known(ApiKey.model_validate_json(words) if words else None, count > 0, time.monotonic())
         self._known[key_id] = known
