@@ -12,18 +12,30 @@ export class Watching {
     this.cards = new Set();
     this.followed = new Map();
     this.timer = null;
+    this.sharing = false;
     document.addEventListener("visibilitychange", () => this.share());
   }
 
   add(card) {
     this.cards.add(card);
-    this.share();
+    this.shareSoon();
   }
 
   remove(card) {
     if (!this.cards.delete(card)) return;
     this.stop(card);
-    this.share();
+    this.shareSoon();
+  }
+
+  // A page of jobs comes at once: shared out after each of them, streams would be opened only to be given up,
+  // and what is given up while it opens may keep its connection.
+  shareSoon() {
+    if (this.sharing) return;
+    this.sharing = true;
+    queueMicrotask(() => {
+      this.sharing = false;
+      this.share();
+    });
   }
 
   // The streams belong to what is drawn, then to what is next. A tab that nobody sees needs none.
