@@ -12,11 +12,12 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from api import errors
+from api.generation_request import GenerationRequest
 from api.holding import HeldCalls
-from api.middleware import PROBES, JsonBodies, RequestContext
+from api.intake import Intake
+from api.middleware import PROBES, RequestContext
 from api.resources import build
 from api.routes import generations, health, jobs, metrics, models, operator, playground, usage
-from api.routes.generations import GENERATIONS_PATH
 from api.security_headers import SecurityHeaders
 from shared import tracing
 from shared.errors import DarkroomError
@@ -51,7 +52,9 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         telemetry=_telemetry(),
     )
-    for router in (generations.make_router(settings.api.max_n), jobs.router, models.router, health.router):
+    body_type = GenerationRequest.with_max_n(settings.api.max_n)
+    generating = generations.make_router(body_type)
+    for router in (generating, jobs.router, models.router, health.router):
         app.include_router(router)
     app.include_router(operator.router)
     app.include_router(usage.router)
@@ -62,9 +65,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, errors.on_validation_error)
     app.add_exception_handler(HTTPException, errors.on_http_error)
     # The last one added is the outermost.
-    app.add_middleware(JsonBodies, path=GENERATIONS_PATH, max_bytes=settings.api.max_body_bytes)
+    (route,) = generating.routes
+    app.add_middleware(Intake, route=route, body_type=body_type, resources=resources)
     # A held call goes on when all that is inside of here is done with it.
-    app.add_middleware(HeldCalls)
+    app.add_middleware(HeldCalls, watch=resources.watch)
     app.add_middleware(RequestContext)
     app.add_middleware(SecurityHeaders)
     return app

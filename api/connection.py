@@ -7,14 +7,19 @@ answered in the service's own shape, and the connection ends.
 """
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
+import httptools
+from starlette.types import Scope
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import error_response
+from api.holding import PARKING
 from api.middleware import new_request_id
 from api.security_headers import headers_for
 from shared.errors import (
@@ -43,6 +48,15 @@ class Stage(Enum):
     BODY = auto()
 
 
+@dataclass(slots=True)
+class Waiting:
+    """What is left of a request that waits without a task. ``gone`` is told when its client hangs up."""
+
+    gone: Callable[[], None]
+    keep_alive: bool
+    cycle: RequestResponseCycle | None = None
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, bounded; made by :func:`connections`."""
 
@@ -60,6 +74,7 @@ class Connection(HttpToolsProtocol):
         self._answered: RequestResponseCycle | None = None
         self._why: DarkroomError | None = None
         self._refused = False
+        self._waiting: Waiting | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -76,11 +91,15 @@ class Connection(HttpToolsProtocol):
                 timer.cancel()
         self._tell_who_writes()
         super().connection_lost(exc)
+        if self._waiting is not None:
+            self._waiting.gone()
 
     @override
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        if self._waiting is not None:
+            self._restore(self._waiting)
         if self._stage is Stage.NOTHING:
             self._stage = Stage.HEAD
         super().data_received(data)
@@ -115,6 +134,7 @@ class Connection(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._stop(HeadTooLarge())
         self._stage = Stage.BODY
+        self.scope["extensions"] = {PARKING: self}  # type: ignore[dict-item]
         super().on_headers_complete()
 
     @override
@@ -127,6 +147,63 @@ class Connection(HttpToolsProtocol):
         # uvicorn knows the request that came last, which is another one where several wait in line.
         self._answered = cycle
         super()._start_asgi_task(cycle, app)
+
+    # What of a request that waits is let go (api/holding.py), and comes back when it is woken or more comes.
+
+    def park(self, scope: Scope, gone: Callable[[], None]) -> bool:
+        """Let go of a request until it is resumed; False where another one is in line, or nobody is there."""
+        cycle = self._answered
+        if cycle is None or cycle is not self.cycle or cycle.scope is not scope:
+            return False
+        if cycle.disconnected or cycle.response_started or self._stage is not Stage.NOTHING:
+            return False
+        self._waiting = Waiting(gone, cycle.keep_alive)
+        cycle.disconnected = True  # what still runs of its task has nothing more to say
+        self.cycle = self._answered = self.scope = self.parser = None  # type: ignore[assignment]
+        self.headers, self.url = _NO_HEADERS, b""
+        return True
+
+    def resume(self, scope: Scope) -> None:
+        """Let the application answer the request that was let go."""
+        waiting = self._waiting
+        if waiting is None:
+            return
+        cycle = self._restore(waiting)
+        self._waiting = None
+        cycle.scope = scope  # type: ignore[assignment]
+        cycle.disconnected = self.transport.is_closing()
+        super()._start_asgi_task(cycle, self.app)
+
+    def _restore(self, waiting: Waiting) -> RequestResponseCycle:
+        """Return the request that waits, which stands in front of what comes now."""
+        if waiting.cycle is not None:
+            return waiting.cycle
+        scope: Any = {"type": "http", "method": "POST"}
+        cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=waiting.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        waiting.cycle = self.cycle = self._answered = cycle
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return cycle
+
+    @override
+    def shutdown(self) -> None:
+        if self._waiting is not None and self._waiting.cycle is None:
+            self._waiting.keep_alive = False
+        else:
+            super().shutdown()
 
     @override
     def pause_writing(self) -> None:
@@ -220,6 +297,9 @@ class Connection(HttpToolsProtocol):
         if self._stage is Stage.BODY:
             return cycle.response_started or bool(self.pipeline)
         return not cycle.response_complete
+
+
+_NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 
 
 def connections(settings: ApiSettings, most: int) -> type[Connection]:

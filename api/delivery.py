@@ -15,7 +15,7 @@ from typing_extensions import override
 from api.bulk import Blob
 from api.errors import job_error
 from api.store import ApiStore, Place
-from shared.errors import JobNotFinished
+from shared.errors import JobNotFinished, ResultExpired
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
@@ -68,8 +68,13 @@ async def job_now(store: ApiStore, job_id: str, owner: str) -> dict[str, Any]:
     return job_object(*await store.read_placed(job_id, owner))
 
 
-async def result_response(store: ApiStore, record: JobRecord, headers: dict[str, str]) -> Response:
+def result_response(record: JobRecord, images: Sequence[Blob], headers: dict[str, str]) -> Response:
     """Return the documented 200 body of a finished job, or raise the way it ended.
+
+    Args:
+        record: the job.
+        images: the base64 of its images; none of a job that did not succeed.
+        headers: of the response.
 
     Raises:
         JobNotFinished: it has not ended.
@@ -80,7 +85,8 @@ async def result_response(store: ApiStore, record: JobRecord, headers: dict[str,
         raise JobNotFinished(job_id=record.id)
     if record.status is not Status.SUCCEEDED:
         raise job_error(record.error, record.id)
-    images = await store.images(record.id, record.params.n)
+    if len(images) < record.params.n:
+        raise ResultExpired
     return Pieces(splice(record, images), headers)
 
 

@@ -6,11 +6,14 @@ as it says.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 
 _LONGEST_WAIT_DIGITS = 9
+
+RETRIES: Final = "x-stainless-retry-count"
+IDEMPOTENCY_KEY_CHARS: Final = 255
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ class Delivery:
     prefer: Prefer
     on_disconnect: OnDisconnect
     idempotency_key: str
+    retry: bool = False
+    """Whether this repeats an earlier request, as the official client says of one that it sends again."""
+
+    @classmethod
+    def parse(cls, prefer: str, idempotency_key: str, on_disconnect: OnDisconnect, retries: str) -> Self:
+        """Read the headers."""
+        retry = retries.strip("0").isdecimal()
+        return cls(Prefer.parse(prefer), on_disconnect, idempotency_key, retry=retry)
 
     @property
     def held(self) -> bool:
@@ -74,9 +85,15 @@ class Delivery:
 
 
 async def delivery(  # a plain function would be called in a thread
+    request: Request,
     prefer: Annotated[str, Header(description="`respond-async` or `wait=N`.")] = "",
     idempotency_key: Annotated[
-        str, Header(alias="Idempotency-Key", max_length=255, description="Replays the same job for 24 h.")
+        str,
+        Header(
+            alias="Idempotency-Key",
+            max_length=IDEMPOTENCY_KEY_CHARS,
+            description="Replays the same job for 24 h.",
+        ),
     ] = "",
     x_on_disconnect: Annotated[
         OnDisconnect,
@@ -84,7 +101,8 @@ async def delivery(  # a plain function would be called in a thread
     ] = OnDisconnect.GRACE,
 ) -> Delivery:
     """Read the headers."""
-    return Delivery(Prefer.parse(prefer), x_on_disconnect, idempotency_key)
+    retries = request.headers.get(RETRIES, "0")
+    return Delivery.parse(prefer, idempotency_key, x_on_disconnect, retries)
 
 
 DeliveryDep = Annotated[Delivery, Depends(delivery)]

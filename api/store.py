@@ -5,21 +5,23 @@ Ownership is checked here on every read: a job of another owner does not exist.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 import redis.asyncio as aioredis
 
 from api.bulk import Blob, BulkReader
+from api.link import Link, packed
 from api.submission import Submission, Submitted
 from shared.errors import JobNotFound, ResultExpired, StoreUnavailable
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.jobs.record import FIELDS, JobRecord, parse
 from shared.jobs.status import Status
+from shared.params import MAX_IMAGES
 from shared.redis_clients import UNREACHABLE
 from shared.settings import JobSettings
 
@@ -70,9 +72,9 @@ class ApiStore:
         # redis-py types a reply as everything any protocol and decoding could make of it.
         self._client: Any = client
         self._bulk = BulkReader(client.connection_pool)
+        self._link = Link(client.connection_pool, PATIENCE_S)
         self._settings = settings
         self.keys = Keys(prefix)
-        self._registered: dict[str, Any] = {}
 
     async def submit(self, job: Submission) -> Submitted:
         """Make a job, or find the one that this call repeats.
@@ -93,7 +95,7 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        values = await self._reach(lambda: self._client.hmget(self.keys.job(job_id), list(FIELDS)))
+        (values,) = await self._ask(self._record_of(job_id))
         return _owned(job_id, owner, values)
 
     async def read_placed(self, job_id: str, owner: str) -> tuple[JobRecord, Place | None]:
@@ -102,32 +104,31 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        script, keys, args = self._bound("place", **self._place_of(job_id))
-        try:
-            values, reply = await self.pipelined(
-                lambda pipe: (
-                    pipe.hmget(self.keys.job(job_id), list(FIELDS)),
-                    pipe.evalsha(script.sha, len(keys), *keys, *args),
-                )
-            )
-        except redis.exceptions.NoScriptError:
-            # The server does not know it yet; who asks for it alone tells it.
-            record = await self.read(job_id, owner)
-            return record, None if record.status.terminal else await self.place(job_id)
+        place = self._place_of(job_id)
+        values, reply = await self._ask(self._record_of(job_id), self._command("place", place))
         record = _owned(job_id, owner, values)
-        return record, None if record.status.terminal else _place(scripts.checked(reply))
+        if record.status.terminal:
+            return record, None
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            # The server does not know it yet; who asks for it alone tells it.
+            return record, await self.place(job_id)
+        return record, _place(scripts.checked(reply))
 
     async def statuses(self, job_ids: list[str]) -> list[tuple[Status, int] | None]:
         """Return the status and attempt of each job, None where it is gone. One round trip."""
-
-        async def fetch() -> list[Any]:
-            pipe = self._client.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hmget(self.keys.job(job_id), ["status", "attempt"])
-            return list(await pipe.execute())
-
-        rows = await self._reach(fetch)
+        rows = await self._ask(*(packed("HMGET", self.keys.job(i), "status", "attempt") for i in job_ids))
         return [(Status(s.decode()), int(a)) if s is not None else None for s, a in rows]
+
+    async def read_with_result(self, job_id: str, owner: str) -> tuple[JobRecord, list[Blob]]:
+        """Return a job of this owner and the base64 of its images, none where there are none. One round trip.
+
+        Raises:
+            JobNotFound: there is none, or it is somebody else's.
+        """
+        record, images = await self._reach(
+            lambda: self._bulk.ask(self._record_of(job_id), self._images_of(job_id, MAX_IMAGES))
+        )
+        return _owned(job_id, owner, record), [image for image in images if image is not None]
 
     async def images(self, job_id: str, n: int) -> list[Blob]:
         """Return the base64 of each image of a job.
@@ -135,8 +136,7 @@ class ApiStore:
         Raises:
             ResultExpired: its time to live has passed.
         """
-        fields = [str(index) for index in range(n)]
-        images = await self._reach(lambda: self._bulk.hmget(self.keys.result(job_id), fields))
+        (images,) = await self._reach(lambda: self._bulk.ask(self._images_of(job_id, n)))
         whole = [image for image in images if image is not None]
         if len(whole) < n:
             raise ResultExpired
@@ -250,10 +250,9 @@ class ApiStore:
 
     async def api_key(self, key_id: str) -> tuple[int, bytes | None]:
         """Return how many API keys there are, and what is kept of this one."""
-        count, words = await self.pipelined(
-            lambda pipe: (pipe.hlen(self.keys.api_keys), pipe.hget(self.keys.api_keys, key_id))
-        )
-        return int(count), words
+        name = self.keys.api_keys
+        count, words = await self._ask(packed("HLEN", name), packed("HGET", name, key_id))
+        return count, words
 
     async def count(self, subject: str, limit: int, window_ms: int) -> tuple[bool, int, int, int]:
         """Count a request against a limit.
@@ -295,6 +294,7 @@ class ApiStore:
     def close(self) -> None:
         """Close what this store opened itself; the client is its maker's."""
         self._bulk.close()
+        self._link.close()
 
     async def _read_many(self, job_ids: list[str]) -> list[JobRecord]:
         async def fetch() -> list[Any]:
@@ -307,28 +307,62 @@ class ApiStore:
         parsed = (parse(i, dict(zip(FIELDS, row, strict=True))) for i, row in zip(job_ids, rows, strict=True))
         return [record for record in parsed if record is not None]
 
-    async def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
-        script, keys, args = self._bound(name, **values)
-        return scripts.checked(await self._reach(lambda: script(keys=keys, args=args)))
+    def _record_of(self, job_id: str) -> bytes:
+        return packed("HMGET", self.keys.job(job_id), *FIELDS)
 
-    def _bound(self, name: str, **values: scripts.Argument) -> tuple[Any, list[Any], list[Any]]:
+    def _images_of(self, job_id: str, n: int) -> bytes:
+        return packed("HMGET", self.keys.result(job_id), *range(n))
+
+    def _command(self, name: str, values: Mapping[str, scripts.Argument], *, whole: bool = False) -> bytes:
+        """Return the call of a script, by its digest or with all of its text."""
         script = scripts.load(name)
-        if name not in self._registered:
-            self._registered[name] = self._client.register_script(script.source)
-        return (self._registered[name], *script.bind(self.keys.prefix, values))
+        keys, args = script.bind(self.keys.prefix, values)
+        call = ("EVAL", script.source) if whole else ("EVALSHA", script.digest)
+        return packed(*call, len(keys), *keys, *args)
+
+    async def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
+        (reply,) = await self._ask(self._command(name, values))
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            (reply,) = await self._ask(self._command(name, values, whole=True))
+        return scripts.checked(reply)
+
+    async def _ask(self, *commands: bytes) -> list[Any]:
+        """Return the replies to commands. One round trip; the only error among them: no such script."""
+        try:
+            replies = await self._link.ask(*commands)
+            for reply in replies:
+                if isinstance(reply, redis.exceptions.RedisError):
+                    self._see(reply)
+        except _AWAY as error:
+            raise _unavailable(error) from error
+        return replies
+
+    def _see(self, error: redis.exceptions.RedisError) -> None:
+        if isinstance(error, redis.exceptions.NoScriptError):
+            return
+        if isinstance(error, UNREACHABLE):
+            # Not there yet, or no longer the one to ask: whoever asks next looks for it anew.
+            self._link.close()
+        raise error
 
     async def _reach(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await call()
-        except (*UNREACHABLE, TimeoutError) as error:
-            raise StoreUnavailable(retry_after_s=1) from error
-        except redis.exceptions.OutOfMemoryError as error:
-            message = "The job store has no memory left."
-            raise StoreUnavailable(message, retry_after_s=5) from error
+        except _AWAY as error:
+            raise _unavailable(error) from error
 
 
-def _owned(job_id: str, owner: str, values: list[bytes | None]) -> JobRecord:
+_AWAY: Final = (*UNREACHABLE, TimeoutError, redis.exceptions.OutOfMemoryError)
+
+
+def _unavailable(error: BaseException) -> StoreUnavailable:
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return StoreUnavailable("The job store has no memory left.", retry_after_s=5)
+    return StoreUnavailable(retry_after_s=1)
+
+
+def _owned(job_id: str, owner: str, values: Sequence[Blob | None]) -> JobRecord:
     record = parse(job_id, dict(zip(FIELDS, values, strict=True)))
     if record is None or record.owner != owner:
         raise JobNotFound

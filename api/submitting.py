@@ -5,8 +5,8 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
-from fastapi import Request
 from structlog.contextvars import bind_contextvars
 
 from api.generation_request import GenerationRequest
@@ -23,10 +23,18 @@ from shared.tracing import Kind, Span
 log = get_logger(__name__)
 
 
-async def submit(
-    request: Request, body: GenerationRequest, caller: Caller, resources: Resources, delivery: Delivery
-) -> str:
-    """Make the job, or find the one that this call repeats, and return its id.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for pictures that can be read: who wants what, and how it is to be delivered."""
+
+    body: GenerationRequest
+    caller: Caller
+    delivery: Delivery
+    request_id: str
+
+
+async def submit(asked: Asked, resources: Resources) -> Submitted:
+    """Make the job, or find the one that this call repeats.
 
     The trace goes on from here, in the job's record.
 
@@ -36,20 +44,14 @@ async def submit(
     """
     began_at = time.perf_counter()
     with tracing.current().begin("submit", kind=Kind.PRODUCER) as span:
-        job_id = await _submit(request, body, caller, resources, delivery, span)
-        span.note({"darkroom.job.id": job_id})
+        submitted = await _submit(asked, resources, span)
+        span.note({"darkroom.job.id": submitted.job_id})
     bind_contextvars(submit_ms=round(1000 * (time.perf_counter() - began_at), 1))
-    return job_id
+    return submitted
 
 
-async def _submit(
-    request: Request,
-    body: GenerationRequest,
-    caller: Caller,
-    resources: Resources,
-    delivery: Delivery,
-    span: Span,
-) -> str:
+async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
+    body, caller, delivery = asked.body, asked.caller, asked.delivery
     followed = body.stream or delivery.prefer.hold_s is not None
     params = body.params(secrets.randbits(32), followed=followed)
     spec = await resources.offer.choose(body.model, params, caller.key.models if caller.key else ())
@@ -65,7 +67,7 @@ async def _submit(
         params=params.model_dump_json(),
         # A whole number of thousandths, so that sums of costs never drift.
         cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
-        request_id=request.state.request_id,
+        request_id=asked.request_id,
         trace=span.carrier,
         # What was asked for, not the bytes: key order, spacing and nulls make no other request.
         body_digest=caller.digest(body.model_dump_json()),
@@ -75,7 +77,7 @@ async def _submit(
         key_id=caller.key.id if caller.key else "",
         max_unfinished=caller.key.max_unfinished if caller.key else None,
         replay_digest=caller.digest(key) if key else "",
-        retry=request.headers.get("x-stainless-retry-count", "0").strip("0").isdecimal(),
+        retry=delivery.retry,
     )
     submitted = await _store(resources, submission)
     bind_contextvars(job_id=submitted.job_id)
@@ -86,7 +88,7 @@ async def _submit(
     else:
         log.info("job.attached", model=submission.model)
         await _point_to(submitted.job_id, caller, resources, span)
-    return submitted.job_id
+    return submitted
 
 
 async def _point_to(job_id: str, caller: Caller, resources: Resources, span: Span) -> None:

@@ -1,19 +1,20 @@
 """Waiting for jobs: one blocking read of two streams wakes every held call of this process.
 
 The order is: register, then read the status, then wait. A job that ends before the read is seen by the read;
-one that ends after it is seen by the stream. A sweep every few seconds, and after each reconnect, catches
+one that ends after it is seen by the stream. A job that was made just now needs no read: its end comes by the
+stream, or is among the latest that came. A sweep every few seconds, and after each reconnect, catches
 what a trimmed or lost stream could hide.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Final
 
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
-from starlette.types import Receive
 
 from api.cancelling import cancel_all
 from api.store import ApiStore
@@ -32,12 +33,10 @@ SWEEP_S: Final = 2.5
 # So few at a time that who asks meanwhile does not notice the sweep.
 _CHUNK: Final = 100
 _FROM_THE_START: Final = "0-0"
+# Ends of two seconds and more at the pace of one process.
+_MOST_REMEMBERED: Final = 2000
 
 State = tuple[Status, int]
-
-
-class CallerGone(Exception):
-    """The client has hung up."""
 
 
 class Woken(Enum):
@@ -49,29 +48,22 @@ class Woken(Enum):
     STOPPING = auto()
 
 
-def _future() -> asyncio.Future[Woken]:
-    return asyncio.get_running_loop().create_future()
-
-
 @dataclass(eq=False, slots=True)
 class Waiter:
     """One call that waits for one job: to leave the state ``seen``, or, where that is None, to end.
 
-    There are thousands of them, so a future is all there is, whatever wakes the call.
+    There are thousands of them, so a function that is called once is all there is, whatever wakes the call.
     """
 
     job_id: str
     seen: State | None
-    woken: asyncio.Future[Woken] = field(default_factory=_future)
+    on_wake: Callable[[Woken], None]
+    timer: asyncio.TimerHandle | None = None
+    """Wakes it when its time is up; None when it does not wait."""
 
     def concerns(self, state: State | None) -> bool:
         """Whether a job in ``state`` (None: gone) is what this call waits for."""
         return state is None or state[0].terminal or (self.seen is not None and state != self.seen)
-
-    def wake(self, why: Woken) -> None:
-        """Let the call go on; the first who wakes it says why."""
-        if not self.woken.done():
-            self.woken.set_result(why)
 
 
 class JobWatch:
@@ -82,6 +74,7 @@ class JobWatch:
         self._store = store
         self._waiting: dict[str, list[Waiter]] = {}
         self._last: dict[str, str] = {}
+        self._ended: dict[str, None] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -101,52 +94,66 @@ class JobWatch:
     def let_go(self) -> None:
         """Send every call away that waits, or would: this process stops, and jobs go on without it."""
         self._stopping = True
-        for waiters in self._waiting.values():
-            for waiter in waiters:
-                waiter.wake(Woken.STOPPING)
+        for waiter in [each for waiters in self._waiting.values() for each in waiters]:
+            self.wake(waiter, Woken.STOPPING)
 
-    def ended(
-        self, job_id: str, timeout_s: float, receive: Receive | None = None
-    ) -> Coroutine[Any, Any, bool]:
+    async def ended(self, job_id: str, timeout_s: float) -> bool:
         """Wait until a job has ended; False when ``timeout_s`` passed first.
 
-        Args:
-            job_id: the job.
-            timeout_s: the longest wait.
-            receive: tells when the caller has hung up; without it, nobody asks.
-
         Raises:
-            CallerGone: the caller has hung up.
             Stopping: this process was told to end; a retry attaches to the job at another one.
         """
-        return self._wait(Waiter(job_id, None), timeout_s, receive)
+        return await self._wait(job_id, None, timeout_s)
 
-    def changed(
-        self, job_id: str, seen: State, timeout_s: float, receive: Receive | None = None
-    ) -> Coroutine[Any, Any, bool]:
+    async def changed(self, job_id: str, seen: State, timeout_s: float) -> bool:
         """Wait until a job has left the state ``seen``; everything else is as with :meth:`ended`."""
-        return self._wait(Waiter(job_id, seen), timeout_s, receive)
+        return await self._wait(job_id, seen, timeout_s)
 
-    async def _wait(self, waiter: Waiter, timeout_s: float, receive: Receive | None) -> bool:
-        # One coroutine, and not one for each concern: there are thousands of them at once.
+    async def begin(self, waiter: Waiter, timeout_s: float, *, fresh: bool = False) -> None:
+        """Let a call wait from now on; it may be woken before this returns.
+
+        Args:
+            waiter: the call.
+            timeout_s: the longest wait.
+            fresh: the job was made a moment ago, so that its end is still to be read or was read just now.
+        """
         self._waiting.setdefault(waiter.job_id, []).append(waiter)
-        timer = asyncio.get_running_loop().call_later(timeout_s, waiter.wake, Woken.TIME)
-        leaving = asyncio.create_task(_tell_when_left(waiter, receive)) if receive else None
+        waiter.timer = asyncio.get_running_loop().call_later(timeout_s, self.wake, waiter, Woken.TIME)
+        if self._stopping:
+            self.wake(waiter, Woken.STOPPING)
+        elif fresh:
+            if waiter.job_id in self._ended:
+                self.wake(waiter, Woken.JOB)
+        elif waiter.concerns(await self._state(waiter)):
+            self.wake(waiter, Woken.JOB)
+
+    def wake(self, waiter: Waiter, why: Woken) -> None:
+        """Let a call go on; the first who wakes it says why."""
+        if waiter.timer is not None:
+            self.leave(waiter)
+            waiter.on_wake(why)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Let a call wait no longer, without waking it."""
+        if waiter.timer is None:
+            return
+        waiter.timer.cancel()
+        waiter.timer = None
+        waiters = self._waiting[waiter.job_id]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiting[waiter.job_id]
+
+    async def _wait(self, job_id: str, seen: State | None, timeout_s: float) -> bool:
+        woken: asyncio.Future[Woken] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(job_id, seen, partial(tell, woken))
         try:
-            if self._stopping:
-                waiter.wake(Woken.STOPPING)
-            elif waiter.concerns(await self._state(waiter)):
-                return True
-            why = await waiter.woken
+            await self.begin(waiter, timeout_s)
+            why = await woken
         finally:
-            timer.cancel()
-            if leaving is not None:
-                leaving.cancel()
-            self._forget(waiter)
-        if why is Woken.CALLER_GONE:
-            raise CallerGone
+            self.leave(waiter)
         if why is Woken.STOPPING:
-            raise Stopping(job_id=waiter.job_id, retry_after_s=1)
+            raise Stopping(job_id=job_id, retry_after_s=1)
         return why is Woken.JOB
 
     async def _state(self, waiter: Waiter) -> State | None:
@@ -156,12 +163,6 @@ class JobWatch:
             # The job is safe where it is; the sweep after the reconnect looks again.
             return waiter.seen or (Status.QUEUED, 0)
         return state
-
-    def _forget(self, waiter: Waiter) -> None:
-        waiters = self._waiting[waiter.job_id]
-        waiters.remove(waiter)
-        if not waiters:
-            del self._waiting[waiter.job_id]
 
     async def _read_forever(self) -> None:
         connected, told = False, ""
@@ -194,9 +195,18 @@ class JobWatch:
         ending = stream.decode() == self._store.keys.done
         for entry_id, values in entries:
             self._last[stream.decode()] = entry_id.decode()
-            for waiter in self._waiting.get(values[b"id"].decode(), ()):
+            job_id = values[b"id"].decode()
+            if ending:
+                self._remember(job_id)
+            for waiter in tuple(self._waiting.get(job_id, ())):
                 if ending or waiter.seen is not None:
-                    waiter.wake(Woken.JOB)
+                    self.wake(waiter, Woken.JOB)
+
+    def _remember(self, job_id: str) -> None:
+        """Keep the latest ends, for calls whose job ends before they wait for it."""
+        self._ended[job_id] = None
+        if len(self._ended) > _MOST_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -223,15 +233,15 @@ class JobWatch:
         for start in range(0, len(job_ids), _CHUNK):
             chunk = job_ids[start : start + _CHUNK]
             for job_id, state in zip(chunk, await self._store.statuses(chunk), strict=True):
-                for waiter in self._waiting.get(job_id, ()):
+                for waiter in tuple(self._waiting.get(job_id, ())):
                     if waiter.concerns(state):
-                        waiter.wake(Woken.JOB)
+                        self.wake(waiter, Woken.JOB)
 
 
-async def _tell_when_left(waiter: Waiter, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
-    waiter.wake(Woken.CALLER_GONE)
+def tell(woken: asyncio.Future[Woken], why: Woken) -> None:
+    """Tell a task why it waits no longer, where it still waits."""
+    if not woken.done():
+        woken.set_result(why)
 
 
 def _position(entry_id: str) -> tuple[int, ...]:

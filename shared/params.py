@@ -10,6 +10,8 @@ from shared.moderation import Moderation
 MAX_SEED: Final = 2**32 - 1
 MAX_PARTIAL_IMAGES: Final = 3
 """Previews of each image on its way."""
+MAX_IMAGES: Final = 10
+"""Images of a job."""
 
 
 class Background(StrEnum):
@@ -51,7 +53,7 @@ class Params(BaseModel):
     prompt: str = Field(min_length=1, max_length=32_000)
     negative_prompt: str | None = Field(None, max_length=32_000)
     background: Background = Background.OPAQUE
-    n: int = Field(1, ge=1, le=10)
+    n: int = Field(1, ge=1, le=MAX_IMAGES)
     output_compression: int = Field(95, ge=0, le=100)
     output_format: OutputFormat = OutputFormat.PNG
     quality: Quality = Quality.MEDIUM

@@ -1,12 +1,11 @@
 """``/v1/images/jobs``: follow, fetch, list and cancel jobs. Another owner's job is a 404."""
 
 import asyncio
-from functools import partial
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
-from starlette.types import Receive
 
 from api.access import Generator, Reader
 from api.delivery import describe, job_now, job_object, result_response
@@ -17,7 +16,7 @@ from api.resources import Resources, ResourcesDep
 from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
 from api.sse import EventStream, described
 from api.streams.job import Followed
-from api.watch import CallerGone
+from api.watch import State, Woken
 from shared.jobs.record import JobRecord
 
 router = APIRouter(prefix="/v1/images/jobs", tags=["jobs"])
@@ -67,20 +66,36 @@ async def read_job(
         return json_response(job_object(record, place), 200)
     limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
     headers = {"preference-applied": f"wait={preference.wait_s}"}
-    return Held(partial(_read_changed, resources, record, limit_s, headers))
+    return Held(ChangedCall(resources, record, limit_s, headers))
 
 
-async def _read_changed(
-    resources: Resources, record: JobRecord, limit_s: float, headers: dict[str, str], receive: Receive
-) -> Response:
-    """Return a job when it has left the state of this record, or when the time is up."""
-    seen = (record.status, record.attempt)
-    try:
-        await resources.watch.changed(record.id, seen, limit_s, receive)
-    except CallerGone:
-        return left(record.id)
-    job = await patiently(lambda: job_now(resources.store, record.id, record.owner))
-    return json_response(job, 200, headers)
+@dataclass(frozen=True, slots=True)
+class ChangedCall:
+    """A call that waits until a job has left the state of this record."""
+
+    fresh: ClassVar[bool] = False
+
+    resources: Resources
+    record: JobRecord
+    limit_s: float
+    headers: dict[str, str]
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        return self.record.id
+
+    @property
+    def seen(self) -> State:
+        """The state that it is to leave."""
+        return self.record.status, self.record.attempt
+
+    async def answer(self, why: Woken) -> Response:
+        """Return the job as it is now."""
+        if why is Woken.CALLER_GONE:
+            return left(self.job_id)
+        job = await patiently(lambda: job_now(self.resources.store, self.job_id, self.record.owner))
+        return json_response(job, 200, self.headers)
 
 
 @router.get(
@@ -96,7 +111,7 @@ async def _read_changed(
 )
 async def read_result(job_id: JobId, caller: Reader, resources: ResourcesDep) -> Response:
     """The documented body, byte for byte the one that the held call gets."""
-    return await result_response(resources.store, await resources.store.read(job_id, caller.owner), {})
+    return result_response(*await resources.store.read_with_result(job_id, caller.owner), {})
 
 
 @router.get(

@@ -67,11 +67,14 @@ class JobRecord:
         return min(99, 100 * self.step // self.steps) if self.steps else 0
 
 
-def _instant(value: bytes | None) -> int | None:
+Value = bytes | bytearray
+
+
+def _instant(value: Value | None) -> int | None:
     return int(value) if value else None
 
 
-def parse(job_id: str, values: Mapping[str, bytes | None]) -> JobRecord | None:
+def parse(job_id: str, values: Mapping[str, Value | None]) -> JobRecord | None:
     """Read the fields of ``FIELDS``; None where there is no such record.
 
     Args:

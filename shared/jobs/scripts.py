@@ -4,10 +4,11 @@ A script's header is its signature. It is read here, so that a call that names a
 have, or leaves one out, is an error before anything is sent.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -57,6 +58,15 @@ class Script:
     keys: tuple[str, ...]
     args: tuple[str, ...]
 
+    @cached_property
+    def digest(self) -> str:
+        """The name by which a server that has read it knows it."""
+        return hashlib.sha1(self.source.encode()).hexdigest()  # noqa: S324 - Redis's own choice
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset((*self.keys, *self.args))
+
     def bind(self, prefix: str, values: Mapping[str, Argument]) -> tuple[list[Argument], list[Argument]]:
         """Put named values in the order the script expects.
 
@@ -71,8 +81,8 @@ class Script:
             TypeError: a name is missing or unknown.
         """
         given = {"prefix": prefix, **values}
-        if given.keys() != {*self.keys, *self.args}:
-            differing = ", ".join(sorted(given.keys() ^ {*self.keys, *self.args}))
+        if given.keys() != self._names:
+            differing = ", ".join(sorted(given.keys() ^ self._names))
             msg = f"script {self.name}: missing or unknown arguments: {differing}"
             raise TypeError(msg)
         return [given[name] for name in self.keys], [given[name] for name in self.args]

@@ -15,6 +15,7 @@ import uvloop
 from pydantic import SecretStr
 
 from api.bulk import BulkReader
+from api.link import Link, packed
 from cli.keyholder import Keyholder
 from shared.api_keys import Scope
 from shared.celery_app import Doorbell
@@ -99,11 +100,24 @@ def ask_bulk(settings: RedisSettings) -> None:
     async def read() -> None:
         client = async_client(settings, retries=0)
         try:
-            await BulkReader(client.connection_pool).hmget("sealed:result:1", ["0"])
+            await BulkReader(client.connection_pool).ask(packed("HMGET", "sealed:result:1", "0"))
         finally:
             await client.aclose()
 
     asyncio.run(read())
+
+
+def ask_link(settings: RedisSettings) -> None:
+    async def ping() -> None:
+        client = async_client(settings, retries=0)
+        link = Link(client.connection_pool, SOON_S)
+        try:
+            assert await link.ask(packed("PING")) == [b"PONG"]
+        finally:
+            link.close()
+            await client.aclose()
+
+    asyncio.run(ping())
 
 
 def ring(settings: RedisSettings) -> None:
@@ -119,6 +133,7 @@ def ring(settings: RedisSettings) -> None:
 CLIENTS: Final[dict[str, Callable[[RedisSettings], object]]] = {
     "blocking": lambda settings: sync_client(settings, retries=0).ping(),
     "asynchronous": lambda settings: asyncio.run(ask_async(settings)),
+    "of every request": ask_link,
     "of large results": ask_bulk,
     "of the broker": ring,
 }

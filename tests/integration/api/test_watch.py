@@ -53,11 +53,13 @@ async def watched(
     clients: tuple[aioredis.Redis, aioredis.Redis], redis_settings: RedisSettings
 ) -> AsyncIterator[Watched]:
     commands, blocking = clients
-    watch = JobWatch(blocking, ApiStore(commands, JobSettings(), redis_settings.prefix))
+    store = ApiStore(commands, JobSettings(), redis_settings.prefix)
+    watch = JobWatch(blocking, store)
     watch.start()
     watched = Watched(redis_settings, watch)
     yield watched
     await watch.close()
+    store.close()
     watched.client.close()
 
 
