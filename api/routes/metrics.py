@@ -40,6 +40,11 @@ _OF_A_WORKER: Final = (
     ("darkroom_worker_rows", "Images that a worker denoises now.", "rows"),
     ("darkroom_worker_slots", "Jobs that a worker can hold.", "capacity"),
 )
+# What the scripts count, under which name, and the label that tells its values apart.
+_ENDS: Final = {
+    "ended": ("darkroom_jobs_ended", "Jobs that ended.", "status"),
+    "failed": ("darkroom_jobs_failed", "Jobs that failed, by their error.", "code"),
+}
 _DURATIONS: Final = {
     "wait": (
         "darkroom_job_wait_seconds",
@@ -147,11 +152,12 @@ def _counted(counts: Mapping[bytes, bytes]) -> Iterator[Metric]:
     for name, amount in counts.items():
         model, what, value = name.decode().rsplit(":", 2)
         by_what[what][model][value] = int(amount)
-    ended = CounterMetricFamily("darkroom_jobs_ended", "Jobs that ended.", labels=["model", "status"])
-    for model, values in by_what["ended"].items():
-        for status, times in values.items():
-            ended.add_metric([model, status], times)
-    yield ended
+    for what, (name_, words, label) in _ENDS.items():
+        family = CounterMetricFamily(name_, words, labels=["model", label])
+        for model, values in by_what[what].items():
+            for value, times in values.items():
+                family.add_metric([model, value], times)
+        yield family
     requeued = CounterMetricFamily(
         "darkroom_attempts_requeued", "Attempts whose job was queued again.", labels=["model"]
     )

@@ -110,17 +110,19 @@ class Checker:
         return [] if total == counted else [f"result_bytes is {counted}, its parts are {total}"]
 
     def _counted_ends(self, records: dict[str, dict[str, str]]) -> list[str]:
-        """Each job's end is in the metrics' counters once, whatever was repeated."""
-        ended = Counter((record["model"], record["status"]) for record in records.values())
-        counted: Counter[tuple[str, str]] = Counter()
-        for name, times in self._store.hgetall(f"{self._prefix}counts").items():
-            model, what, status = name.decode().split(":")
-            if what == "ended":
-                counted[model, status] = int(times)
+        """Each job's end is in the metrics' counters once, and its error where it failed."""
+        ended = Counter(f"{record['model']}:ended:{record['status']}" for record in records.values())
+        ended += Counter(
+            f"{record['model']}:failed:{json.loads(record['error'])['code']}"
+            for record in records.values()
+            if record["status"] == "failed"
+        )
+        counts = self._store.hgetall(f"{self._prefix}counts").items()
+        counted = Counter({name.decode(): int(times) for name, times in counts})
         return [
-            f"{counted[each]} jobs of {each[0]} are counted as {each[1]}, there are {ended[each]}"
+            f"{counted[each]} jobs are counted as {each}, there are {ended[each]}"
             for each in sorted(ended | counted)
-            if counted[each] != ended[each]
+            if counted[each] != ended[each] and each.split(":")[1] in {"ended", "failed"}
         ]
 
     def _ended_well(self, job_id: str, record: dict[str, str], events: Sequence[Event]) -> list[str]:

@@ -28,8 +28,11 @@ BREAKS: dict[str, Break] = {
         f"{PREFIX}job:{job}", mapping={"status": "failed", "error": '{"code": "worker_lost"}'}
     ),
     "result_bytes is": lambda cluster, _: cluster.store.incrby(f"{PREFIX}result_bytes", 1),
-    "are counted as succeeded": lambda cluster, _: cluster.store.hincrby(
+    "are counted as light:ended:succeeded": lambda cluster, _: cluster.store.hincrby(
         f"{PREFIX}counts", "light:ended:succeeded", 1
+    ),
+    "are counted as light:failed:worker_lost": lambda cluster, _: cluster.store.hincrby(
+        f"{PREFIX}counts", "light:failed:worker_lost", 1
     ),
     "has no record": lambda cluster, job: cluster.store.delete(f"{PREFIX}job:{job}"),
 }

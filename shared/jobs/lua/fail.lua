@@ -30,5 +30,5 @@ if again == 'retry' and job.attempt < job.max_attempts then
   requeue(job)
   return {0, 'queued'}
 end
-conclude(job, 'failed', error_json(code, message))
+conclude(job, 'failed', code, message)
 return {0, 'failed'}

@@ -68,10 +68,12 @@ local function requeue(job)
   count(job.model, 'attempts', 'requeued')
 end
 
--- Make a job terminal and announce it. The caller has checked that it is not terminal yet.
-local function conclude(job, status, error_json)
+-- Make a job terminal and announce it; `code` and `message` say why where it has no picture. The caller has
+-- checked that it is not terminal yet.
+local function conclude(job, status, code, message)
   local record = key('job', job.id)
-  redis.call('HSET', record, 'status', status, 'finished_at', now, 'error', error_json or '')
+  redis.call('HSET', record, 'status', status, 'finished_at', now, 'error',
+    code and cjson.encode({code = code, message = message}) or '')
   redis.call('EXPIRE', record, job.record_ttl_s)
   redis.call('ZREM', key('leases'), job.id)
   redis.call('ZREM', key('deadlines'), job.id)
@@ -82,6 +84,7 @@ local function conclude(job, status, error_json)
   if status ~= 'succeeded' and job.attach ~= '' then redis.call('DEL', job.attach) end
   redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
   count(job.model, 'ended', status)
+  if status == 'failed' then count(job.model, 'failed', code) end
 end
 
 -- How many queued jobs of a model start before one of `lane` that stands at `tag`. Lanes take turns by virtual
@@ -120,8 +123,6 @@ local function keep(id)
   redis.call('DEL', key('holders', id))
 end
 
-local function error_json(code, message) return cjson.encode({code = code, message = message}) end
-
 -- Append one line to the job's attempt history.
 local function remember(job, outcome, detail)
   local record = key('job', job.id)
@@ -133,10 +134,10 @@ end
 
 local function cancel(job)
   if job.status == 'queued' then dequeue(job) else remember(job, 'cancelled', '') end
-  conclude(job, 'cancelled', error_json('job_cancelled', 'The job was cancelled.'))
+  conclude(job, 'cancelled', 'job_cancelled', 'The job was cancelled.')
 end
 
 local function expire(job)
   if job.status == 'queued' then dequeue(job) else remember(job, 'deadline_exceeded', '') end
-  conclude(job, 'failed', error_json('deadline_exceeded', "The job's deadline passed before its picture was ready."))
+  conclude(job, 'failed', 'deadline_exceeded', "The job's deadline passed before its picture was ready.")
 end

@@ -25,7 +25,7 @@ local function lose(job)
     requeue(job)
     requeued = requeued + 1
   else
-    conclude(job, 'failed', error_json('worker_lost', 'Every worker that ran this job was lost.'))
+    conclude(job, 'failed', 'worker_lost', 'Every worker that ran this job was lost.')
     redis.call('XADD', key('dead'), 'MAXLEN', '~', 1000, '*', 'id', job.id, 'model', job.model, 'owner', job.owner)
     lost = lost + 1
   end

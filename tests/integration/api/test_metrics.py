@@ -59,6 +59,19 @@ def test_a_job_s_life_is_counted_once(service: Service) -> None:
     assert ended("darkroom_store_up") == 1
 
 
+def test_failures_are_told_apart_by_their_code(service: Service) -> None:
+    for code in ("generation_failed", "moderation_blocked", "moderation_blocked"):
+        service.caller.submit()
+        attempt = service.worker.take()
+        service.worker.store.fail(attempt, code=code, message="no picture")
+        service.worker.store.fail(attempt, code=code, message="no picture")  # after a lost reply
+
+    seen = values(service)
+    assert seen("darkroom_jobs_ended_total", model="tiny", status="failed") == 3
+    assert seen("darkroom_jobs_failed_total", model="tiny", code="generation_failed") == 1
+    assert seen("darkroom_jobs_failed_total", model="tiny", code="moderation_blocked") == 2
+
+
 def test_the_queue_of_a_model_that_no_worker_ever_served_is_seen(serve: Serve) -> None:
     service = serve(models=(), jobs={"queue_without_worker": True})
 
