@@ -11,8 +11,8 @@ from api.holding import Held
 from api.prefer import Prefer
 from api.resources import Resources
 from api.sse import EventStream
+from api.store import Submitted
 from api.streams.images import Streamed
-from api.submission import Submitted
 from api.submitting import Asked, submit
 from shared.errors import UnsupportedParameter, UnsupportedValue
 
@@ -56,7 +56,7 @@ async def _held_or_accepted(
             resources.holds.enter(job_id)
         return Held(call)
     headers["preference-applied"] = delivery.prefer.applied
-    return Held(call) if delivery.prefer.hold_s > 0 else await call.accepted()
+    return Held(call) if delivery.prefer.hold_s > 0 else await call.accepted(submitted.now)
 
 
 def _refuse_or_name_unknown(document: dict[str, Any]) -> dict[str, str]:

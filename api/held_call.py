@@ -8,13 +8,15 @@ from typing import ClassVar
 
 from starlette.responses import Response
 
-from api.delivery import JOBS_PATH, job_now, result_response
+from api.delivery import JOBS_PATH, job_object, result_response
 from api.errors import json_response
 from api.holding import accepted, left
 from api.prefer import Delivery
 from api.resources import Resources
+from api.store import Place
 from api.watch import Woken
 from shared.errors import HeldTooLong
+from shared.jobs.record import JobRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ class HeldCall:
             raise HeldTooLong(job_id=self.job_id)
         return await self.accepted()
 
-    async def accepted(self) -> Response:
-        """Return the job as it is now: a 202."""
+    async def accepted(self, now: tuple[JobRecord, Place | None] | None = None) -> Response:
+        """Return the job as it is now: a 202. ``now`` is that where it is known."""
         store = self.resources.store
-        job = await accepted(lambda: job_now(store, self.job_id, self.owner))
+        record, place = now or await accepted(lambda: store.read_placed(self.job_id, self.owner))
+        job = job_object(record, place)
         headers = {**self.headers, "location": f"{JOBS_PATH}/{self.job_id}", "retry-after": "1"}
         return json_response(job, 202, headers)
 

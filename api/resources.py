@@ -9,13 +9,13 @@ from fastapi import Depends, Request
 from api.follow import Followers
 from api.holds import Holds
 from api.keyring import Keyring
+from api.link import Link
 from api.moderation import Gate, build_gate
 from api.offer import Offer
 from api.ringing import Ringer
-from api.store import ApiStore
+from api.store import PATIENCE_S, ApiStore
 from api.watch import READ_TIMEOUT_S, JobWatch
 from shared.catalogue import Catalogue
-from shared.celery_app import Doorbell
 from shared.redis_clients import async_client
 from shared.settings import Settings
 
@@ -47,7 +47,7 @@ class Resources:
         await self.followers.close()
         await self.watch.close()
         await self.gate.close()
-        self.ringer.close()
+        await self.ringer.close()
         self.store.close()
         for client in self.clients:
             await client.aclose()
@@ -61,16 +61,17 @@ def build(settings: Settings) -> Resources:
     """
     commands = async_client(settings.redis)
     blocking = async_client(settings.redis, timeout_s=READ_TIMEOUT_S, retries=0, connections=3)
+    broker = async_client(settings.redis.of_the_broker())
     store = ApiStore(commands, settings.jobs, settings.redis.prefix)
     catalogue = Catalogue.load(settings.models.catalogue)
     return Resources(
         settings=settings,
-        clients=(commands, blocking),
+        clients=(commands, blocking, broker),
         store=store,
         watch=JobWatch(blocking, store),
         followers=Followers(blocking, store),
         holds=Holds(store, settings.jobs),
-        ringer=Ringer(Doorbell(settings.redis)),
+        ringer=Ringer(Link(broker.connection_pool, PATIENCE_S), settings.redis),
         offer=Offer(catalogue, settings.models.enabled, store, settings.jobs),
         keyring=Keyring(
             store,

@@ -1,12 +1,15 @@
-"""Ringing for workers, off the event loop. A failed ring is harmless: the reaper rings again."""
+"""Ringing for workers, without waiting for it. A failed ring is harmless: the reaper rings again."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
-from shared.celery_app import Doorbell
+from redis.exceptions import RedisError
+
+from api.cancelling import cancel_all
+from api.link import Link, packed
+from shared.celery_app import RingMessage
 from shared.logs import get_logger
+from shared.settings import RedisSettings
 from shared.tracing import NO_SPAN, Kind, Span
 
 log = get_logger(__name__)
@@ -16,30 +19,40 @@ MAX_PENDING: Final = 256
 
 
 class Ringer:
-    """Rings in a small pool of threads."""
+    """Rings over a connection of its own.
 
-    def __init__(self, doorbell: Doorbell) -> None:
-        self._doorbell = doorbell
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ring")
-        self._pending = 0
+    Args:
+        link: to the broker.
+        settings: those of the store, whose prefix is that of the queues too.
+    """
+
+    def __init__(self, link: Link, settings: RedisSettings) -> None:
+        self._link = link
+        self._settings = settings
+        self._messages: dict[str, RingMessage] = {}
+        self._pending: set[asyncio.Task[None]] = set()
 
     def ring(self, model: str, within: Span = NO_SPAN) -> None:
         """Ring for ``model`` and return at once; ``within`` is the span of whoever has work for it."""
-        if self._pending >= MAX_PENDING:
-            return
-        self._pending += 1
-        span = within.begin("ring", kind=Kind.CLIENT, about={"darkroom.model": model})
-        ringing = asyncio.get_running_loop().run_in_executor(self._pool, self._doorbell.ring, model)
-        ringing.add_done_callback(partial(self._rung, span))
+        if len(self._pending) < MAX_PENDING:
+            task = asyncio.create_task(self._ring(model, within))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop ringing; what has not been sent is dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._doorbell.close()
+        await cancel_all(self._pending)
+        self._link.close()
 
-    def _rung(self, span: Span, future: "asyncio.Future[None]") -> None:
-        self._pending -= 1
-        if not future.cancelled() and (error := future.exception()) is not None:
-            log.warning("ring.failed", reason=type(error).__name__)
-            span.fail(type(error).__name__)
-        span.end()
+    async def _ring(self, model: str, within: Span) -> None:
+        with within.begin("ring", kind=Kind.CLIENT, about={"darkroom.model": model}) as span:
+            message = self._messages.get(model)
+            if message is None:
+                message = self._messages[model] = RingMessage(self._settings, model)
+            try:
+                (reply,) = await self._link.ask(packed("LPUSH", message.queue, bytes(message)))
+                if isinstance(reply, RedisError):
+                    raise reply
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("ring.failed", reason=type(error).__name__)
+                span.fail(type(error).__name__)

@@ -15,7 +15,7 @@ import redis.asyncio as aioredis
 
 from api.bulk import Blob, BulkReader
 from api.link import Link, packed
-from api.submission import Submission, Submitted
+from api.submission import Submission
 from shared.errors import JobNotFound, ResultExpired, StoreUnavailable
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
@@ -65,6 +65,23 @@ class Presence:
         return float("inf") if seen is None else max(0.0, (self.now - seen) / 1000)
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a submission.
+
+    Attributes:
+        job_id: the job, or the earlier one that this call repeats.
+        made: whether it was made now.
+        ring: whether a worker may be idle, so that it is to be rung.
+        now: the job and where it stands, where that was asked for and it was made.
+    """
+
+    job_id: str
+    made: bool
+    ring: bool
+    now: tuple[JobRecord, Place | None] | None = None
+
+
 class ApiStore:
     """The job store as the API uses it."""
 
@@ -76,8 +93,12 @@ class ApiStore:
         self._settings = settings
         self.keys = Keys(prefix)
 
-    async def submit(self, job: Submission) -> Submitted:
-        """Make a job, or find the one that this call repeats.
+    async def submit(self, job: Submission, *, tell: bool = False) -> Submitted:
+        """Make a job, or find the one that this call repeats. One round trip.
+
+        Args:
+            job: the job.
+            tell: return also how it stands.
 
         Raises:
             NoWorker: nobody serves the model.
@@ -86,8 +107,13 @@ class ApiStore:
             IdempotencyMismatch: the Idempotency-Key was used with another body.
             StoreUnavailable: Redis is away.
         """
-        job_id, made, ring = await self._run("submit", **job.arguments(self._settings, self.keys))
-        return Submitted(job_id.decode(), made=bool(made), ring=bool(ring))
+        asked = job.arguments(self._settings, self.keys)
+        reply, *seen = await self._ask(self._command("submit", asked), *(self._seen(job.id) if tell else ()))
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            (reply,), seen = await self._ask(self._command("submit", asked, whole=True)), []
+        job_id, made, ring = _checked(reply)
+        now = _placed(job.id, job.owner, *seen) if seen and made else None
+        return Submitted(job_id.decode(), made=bool(made), ring=bool(ring), now=now)
 
     async def read(self, job_id: str, owner: str) -> JobRecord:
         """Return a job of this owner.
@@ -104,15 +130,9 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        place = self._place_of(job_id)
-        values, reply = await self._ask(self._record_of(job_id), self._command("place", place))
-        record = _owned(job_id, owner, values)
-        if record.status.terminal:
-            return record, None
-        if isinstance(reply, redis.exceptions.NoScriptError):
-            # The server does not know it yet; who asks for it alone tells it.
-            return record, await self.place(job_id)
-        return record, _place(scripts.checked(reply))
+        placed = _placed(job_id, owner, *await self._ask(*self._seen(job_id)))
+        # A server that does not know the script yet is told by whoever asks for it alone.
+        return placed or (await self.read(job_id, owner), await self.place(job_id))
 
     async def statuses(self, job_ids: list[str]) -> list[tuple[Status, int] | None]:
         """Return the status and attempt of each job, None where it is gone. One round trip."""
@@ -166,6 +186,9 @@ class ApiStore:
             "id": job_id,
             "live_ms": int(self._settings.lease_s * 1000),
         }
+
+    def _seen(self, job_id: str) -> tuple[bytes, bytes]:
+        return self._record_of(job_id), self._command("place", self._place_of(job_id))
 
     async def drain_s(self, model: str, cost: int) -> float:
         """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""
@@ -324,7 +347,7 @@ class ApiStore:
         (reply,) = await self._ask(self._command(name, values))
         if isinstance(reply, redis.exceptions.NoScriptError):
             (reply,) = await self._ask(self._command(name, values, whole=True))
-        return scripts.checked(reply)
+        return _checked(reply)
 
     async def _ask(self, *commands: bytes) -> list[Any]:
         """Return the replies to commands. One round trip; the only error among them: no such script."""
@@ -362,11 +385,27 @@ def _unavailable(error: BaseException) -> StoreUnavailable:
     return StoreUnavailable(retry_after_s=1)
 
 
+def _checked(reply: object) -> list[Any]:
+    return scripts.checked(reply)
+
+
 def _owned(job_id: str, owner: str, values: Sequence[Blob | None]) -> JobRecord:
     record = parse(job_id, dict(zip(FIELDS, values, strict=True)))
     if record is None or record.owner != owner:
         raise JobNotFound
     return record
+
+
+def _placed(
+    job_id: str, owner: str, values: Sequence[Blob | None], reply: object
+) -> tuple[JobRecord, Place | None] | None:
+    """Return a job and, where it has not ended, where it stands; None where that could not be said."""
+    record = _owned(job_id, owner, values)
+    if record.status.terminal:
+        return record, None
+    if isinstance(reply, redis.exceptions.NoScriptError):
+        return None
+    return record, _place(_checked(reply))
 
 
 def _place(reply: list[Any]) -> Place:

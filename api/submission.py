@@ -75,18 +75,3 @@ class Submission:
             "max_result_bytes": settings.max_result_bytes,
             "live_ms": int(settings.lease_s * 1000),
         }
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """What became of a submission.
-
-    Attributes:
-        job_id: the job, or the earlier one that this call repeats.
-        made: whether it was made now.
-        ring: whether a worker may be idle, so that it is to be rung.
-    """
-
-    job_id: str
-    made: bool
-    ring: bool

@@ -14,7 +14,8 @@ from api.moderation import Words
 from api.owner import Caller
 from api.prefer import Delivery
 from api.resources import Resources
-from api.submission import Submission, Submitted
+from api.store import Submitted
+from api.submission import Submission
 from shared import tracing
 from shared.errors import DarkroomError, QueueFull, Refused, TooManyJobs
 from shared.logs import get_logger
@@ -79,7 +80,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         replay_digest=caller.digest(key) if key else "",
         retry=delivery.retry,
     )
-    submitted = await _store(resources, submission)
+    submitted = await _store(resources, submission, tell=not body.stream and delivery.prefer.hold_s == 0)
     bind_contextvars(job_id=submitted.job_id)
     if submitted.ring:
         resources.ringer.ring(submission.model, span)
@@ -104,9 +105,9 @@ def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:
     return by_organization.get(caller.organization, 1.0)
 
 
-async def _store(resources: Resources, submission: Submission) -> Submitted:
+async def _store(resources: Resources, submission: Submission, *, tell: bool) -> Submitted:
     try:
-        return await resources.store.submit(submission)
+        return await resources.store.submit(submission, tell=tell)
     except (QueueFull, TooManyJobs) as refusal:
         drain_s = await resources.store.drain_s(submission.model, submission.cost)
         raise type(refusal)(retry_after_s=math.ceil(drain_s)) from refusal

@@ -53,6 +53,10 @@ class RedisSettings(Section):
         database = int(parts.path.strip("/") or 0) + 1
         return urlunsplit(parts._replace(path=f"/{database}"))
 
+    def of_the_broker(self) -> Self:
+        """Return the settings of a client of the broker."""
+        return self.model_copy(update={"url": SecretStr(self.broker())})
+
     def tls(self, url: str) -> dict[str, Any]:
         """Return how redis-py checks a server's certificate and shows its own; empty without TLS."""
         if not url.startswith("rediss://"):

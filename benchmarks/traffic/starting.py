@@ -1,17 +1,21 @@
 """From a submission to the start of work on an idle worker: real HTTP, Valkey and Celery, a light engine."""
 
+import asyncio
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx2
-
+from benchmarks.traffic.wire import Wire, get, post
 from tests.faults.harness.caller import GENERATIONS, JOBS
 from tests.faults.harness.cluster import Cluster
-from tests.waiting import wait_until
+from tests.waiting import wait_until_async
 
 _WARM_UP: Final = 20
+_BODY: Final = {"prompt": "slow:1", "size": "64x64", "quality": "low"}
+_REQUEST: Final = post(GENERATIONS, _BODY, Prefer="respond-async")
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,7 @@ def starts(folder: Path, times: int) -> Started:
         api = cluster.add_api("api")
         cluster.add_worker("worker")
         cluster.wait_ready()
-        with httpx2.Client(base_url=api.url, timeout=20, trust_env=False) as http:
-            sent = [_submit(http) for _ in range(_WARM_UP + times)][_WARM_UP:]
+        sent = asyncio.run(_submit_all(urlsplit(api.url).port or 0, _WARM_UP + times))[_WARM_UP:]
         began = {event.job: event.at for event in cluster.events.all() if event.event == "start"}
     return Started(
         sorted(1000 * (answered_at - sent_at) for _, sent_at, answered_at in sent),
@@ -37,13 +40,24 @@ def starts(folder: Path, times: int) -> Started:
     )
 
 
-def _submit(http: httpx2.Client) -> tuple[str, float, float]:
+async def _submit_all(port: int, times: int) -> list[tuple[str, float, float]]:
+    """Submit so many jobs, each when the one before has ended; return their ids, and when what happened."""
+    wire = await Wire.open(port)
+    found = [await _submit(wire) for _ in range(times)]
+    wire.close()
+    return found
+
+
+async def _submit(wire: Wire) -> tuple[str, float, float]:
     """Submit a job and wait for its end; return its id, when it was sent, and when that was answered."""
     # The engine logs instants of the same monotonic clock, which Linux has one of.
     sent_at = time.monotonic()
-    body = {"prompt": "slow:1", "size": "64x64", "quality": "low"}
-    answer = http.post(GENERATIONS, json=body, headers={"prefer": "respond-async"})
-    answered_at = time.monotonic()
-    job_id: str = answer.raise_for_status().json()["id"]
-    wait_until(lambda: http.get(f"{JOBS}/{job_id}").json()["status"] == "succeeded", what="the job's end")
-    return job_id, sent_at, answered_at
+    answer = await wire.ask(_REQUEST)
+    job_id: str = json.loads(answer.body)["id"]
+
+    async def ended() -> bool:
+        state = await wire.ask(get(f"{JOBS}/{job_id}"))
+        return bool(json.loads(state.body)["status"] == "succeeded")
+
+    await wait_until_async(ended, what="the job's end")
+    return job_id, sent_at, answer.at
