@@ -60,8 +60,9 @@ class HeldCall:
     async def accepted(self, now: tuple[JobRecord, Place | None] | None = None) -> Response:
         """Return the job as it is now: a 202. ``now`` is that where it is known."""
         store = self.resources.store
-        record, place = now or await accepted(lambda: store.read_placed(self.job_id, self.owner))
-        job = job_object(record, place)
+        if now is None:
+            now = await accepted(lambda: store.read_placed(self.job_id, self.owner))
+        job = job_object(*now)
         headers = {**self.headers, "location": f"{JOBS_PATH}/{self.job_id}", "retry-after": "1"}
         return json_response(job, 202, headers)
 

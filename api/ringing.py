@@ -35,7 +35,8 @@ class Ringer:
     def ring(self, model: str, within: Span = NO_SPAN) -> None:
         """Ring for ``model`` and return at once; ``within`` is the span of whoever has work for it."""
         if len(self._pending) < MAX_PENDING:
-            task = asyncio.create_task(self._ring(model, within))
+            span = within.begin("ring", kind=Kind.CLIENT, about={"darkroom.model": model})
+            task = asyncio.create_task(self._ring(model, span))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
 
@@ -44,8 +45,8 @@ class Ringer:
         await cancel_all(self._pending)
         self._link.close()
 
-    async def _ring(self, model: str, within: Span) -> None:
-        with within.begin("ring", kind=Kind.CLIENT, about={"darkroom.model": model}) as span:
+    async def _ring(self, model: str, span: Span) -> None:
+        with span:
             message = self._messages.get(model)
             if message is None:
                 message = self._messages[model] = RingMessage(self._settings, model)

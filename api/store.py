@@ -110,7 +110,7 @@ class ApiStore:
         asked = job.arguments(self._settings, self.keys)
         reply, *seen = await self._ask(self._command("submit", asked), *(self._seen(job.id) if tell else ()))
         if isinstance(reply, redis.exceptions.NoScriptError):
-            (reply,), seen = await self._ask(self._command("submit", asked, whole=True)), []
+            reply, seen = await self._told("submit", asked), []
         job_id, made, ring = _checked(reply)
         now = _placed(job.id, job.owner, *seen) if seen and made else None
         return Submitted(job_id.decode(), made=bool(made), ring=bool(ring), now=now)
@@ -336,18 +336,22 @@ class ApiStore:
     def _images_of(self, job_id: str, n: int) -> bytes:
         return packed("HMGET", self.keys.result(job_id), *range(n))
 
-    def _command(self, name: str, values: Mapping[str, scripts.Argument], *, whole: bool = False) -> bytes:
-        """Return the call of a script, by its digest or with all of its text."""
+    def _command(self, name: str, values: Mapping[str, scripts.Argument]) -> bytes:
         script = scripts.load(name)
         keys, args = script.bind(self.keys.prefix, values)
-        call = ("EVAL", script.source) if whole else ("EVALSHA", script.digest)
-        return packed(*call, len(keys), *keys, *args)
+        return packed("EVALSHA", script.digest, len(keys), *keys, *args)
 
     async def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
         (reply,) = await self._ask(self._command(name, values))
         if isinstance(reply, redis.exceptions.NoScriptError):
-            (reply,) = await self._ask(self._command(name, values, whole=True))
+            reply = await self._told(name, values)
         return _checked(reply)
+
+    async def _told(self, name: str, values: Mapping[str, scripts.Argument]) -> object:
+        """Return the reply of a script that the server did not know."""
+        load = packed("SCRIPT", "LOAD", scripts.load(name).source)
+        _, reply = await self._ask(load, self._command(name, values))
+        return reply
 
     async def _ask(self, *commands: bytes) -> list[Any]:
         """Return the replies to commands. One round trip; the only error among them: no such script."""

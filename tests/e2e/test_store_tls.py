@@ -76,16 +76,19 @@ def test_large_results_are_read_over_tls(store: StoreServer, new_loop: Callable[
     with store.client(ADMIN) as admin:
         admin.hset("sealed:result:1", mapping=dict(enumerate(pictures)))
 
-    async def read() -> list[list[Any]]:
+    result = packed("HMGET", "sealed:result:1", *range(4))
+    again = packed("HMGET", "sealed:result:1", 1)
+
+    async def read() -> list[list[list[Any]]]:
         client = async_client(store.settings("api"))
         reader = BulkReader(client.connection_pool)
-        found = [await reader.hmget("sealed:result:1", ["0", "1", "2", "3"]) for _ in range(3)]
+        found = [await reader.ask(result, again) for _ in range(3)]
         reader.close()
         await client.aclose()
         return found
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        assert runner.run(read()) == [[*pictures, None]] * 3
+        assert runner.run(read()) == [[[*pictures, None], [b"small"]]] * 3
 
 
 async def ask_async(settings: RedisSettings) -> None:
