@@ -67,6 +67,7 @@ class Stack:
             # Only compose reads these: with users of the store the stack is not brought up.
             "DARKROOM_API_REDIS_URL": "redis://api:any@valkey:6379/0",
             "DARKROOM_WORKER_REDIS_URL": "redis://worker:any@valkey:6379/0",
+            "DARKROOM_METRICS_REDIS_URL": "redis://metrics:any@valkey:6379/0",
             "DARKROOM_FLOWER_PORT": str(self.flower_port),
             "DARKROOM_FLOWER_PASSWORD": self.password,
         }

@@ -51,8 +51,12 @@ def test_compose_hands_on_nothing_but_settings() -> None:
     ]
 
     handed_on = {variable for service in services for variable in service.get("environment", {})}
-    # Grafana and Flower have variables of their own.
-    named = {each for each in handed_on if not each.startswith(("GF_", "FLOWER_", "CELERY_"))}
+    # Grafana, Flower and the client of Valkey have variables of their own.
+    named = {
+        each
+        for each in handed_on
+        if not each.startswith(("GF_", "FLOWER_", "CELERY_", "VALKEYCLI_", "REDISCLI_"))
+    }
 
     assert named
     assert named <= settings()
