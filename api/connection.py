@@ -159,6 +159,7 @@ class Connection(HttpToolsProtocol):
             return False
         self._waiting = Waiting(gone, cycle.keep_alive)
         cycle.disconnected = True  # what still runs of its task has nothing more to say
+        self.flow.resume_reading()  # a large body had stopped it, and hanging up is something that is read
         self.cycle = self._answered = self.scope = self.parser = None  # type: ignore[assignment]
         self.headers, self.url = _NO_HEADERS, b""
         return True

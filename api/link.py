@@ -58,7 +58,11 @@ async def connect(pool: aioredis.ConnectionPool) -> tuple[asyncio.Transport, Any
         redis.exceptions.RedisError: it could not.
     """
     connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
-    await connection.connect()
+    try:
+        await connection.connect()
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
     return connection._writer.transport, connection  # noqa: SLF001 - redis-py has no other way
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.celery_app import Doorbell
+from shared.celery_app import Doorbell, RingMessage
 from shared.redis_clients import sync_client
 from shared.settings import RedisSettings
 from worker.rings import is_ring
@@ -26,6 +26,31 @@ def ring(redis_settings: RedisSettings) -> dict[str, Any]:
 
 def test_what_the_doorbell_writes_is_a_ring(ring: dict[str, Any]) -> None:
     assert is_ring(ring)
+
+
+def test_what_the_api_sends_by_itself_is_what_the_doorbell_writes(
+    ring: dict[str, Any], redis_settings: RedisSettings
+) -> None:
+    message = RingMessage(redis_settings, "org/Some Model-1.5")
+    first, second = json.loads(bytes(message)), json.loads(bytes(message))
+
+    assert is_ring(first)
+    assert message.queue == f"{redis_settings.prefix}ring:org/Some Model-1.5"
+    assert first["headers"]["id"] != second["headers"]["id"]
+    assert without_ids(first) == without_ids(ring)
+
+
+def without_ids(message: dict[str, Any]) -> str:
+    """A message's text, in which every id of its own is the same."""
+    each = {
+        message["headers"]["id"],
+        message["properties"]["delivery_tag"],
+        message["properties"]["reply_to"],
+    }
+    text = json.dumps(message, sort_keys=True)
+    for own in each:
+        text = text.replace(own, "id")
+    return text
 
 
 @pytest.mark.parametrize(

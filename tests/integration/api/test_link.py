@@ -1,0 +1,178 @@
+"""The one connection of all requests: order, errors, and what happens when the server goes away."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from api.bulk import BulkReader
+from api.link import Link, packed
+from cli.ports import LOOPBACK
+from cli.valkey import EmbeddedServer
+from shared.redis_clients import async_client, sync_client
+from shared.settings import RedisSettings
+
+PATIENCE_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[EmbeddedServer]:
+    """A server of the module's own, to be killed, frozen and started again."""
+    with EmbeddedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(mortal: EmbeddedServer) -> RedisSettings:
+    return RedisSettings(url=SecretStr(mortal.url), timeout_s=0.4)
+
+
+@pytest.fixture
+def client(settings: RedisSettings) -> Iterator[redis.Redis]:
+    with sync_client(settings) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def link(settings: RedisSettings) -> AsyncIterator[Link]:
+    maker = async_client(settings)
+    link = Link(maker.connection_pool, PATIENCE_S)
+    yield link
+    link.close()
+    await maker.aclose()
+
+
+@pytest.fixture
+async def reader(settings: RedisSettings) -> AsyncIterator[BulkReader]:
+    maker = async_client(settings)
+    reader = BulkReader(maker.connection_pool)
+    yield reader
+    reader.close()
+    await maker.aclose()
+
+
+async def test_each_of_many_gets_its_own_replies_over_one_connection(link: Link, client: redis.Redis) -> None:
+    asked = [link.ask(packed("ECHO", number), packed("ECHO", -number)) for number in range(500)]
+
+    found = await asyncio.gather(*asked)
+
+    assert found == [[b"%d" % number, b"%d" % -number] for number in range(500)]
+    assert len([each for each in client.client_list() if each["cmd"] == "echo"]) == 1
+
+
+async def test_whoever_gives_up_does_not_shift_the_replies_of_others(link: Link) -> None:
+    await link.ask(packed("PING"))
+    tasks = [asyncio.create_task(link.ask(packed("ECHO", number))) for number in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert found[1::2] == [[b"%d" % number] for number in range(1, 20, 2)]
+    assert all(isinstance(each, asyncio.CancelledError) for each in found[::2])
+
+
+async def test_what_is_asked_of_nobody_has_no_replies(link: Link) -> None:
+    assert await link.ask() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (("EVALSHA", "0" * 40, 0), redis.exceptions.NoScriptError),
+        (("HGET", "word", "field"), redis.exceptions.ResponseError),
+        (("NOTHING",), redis.exceptions.ResponseError),
+    ],
+)
+async def test_an_error_is_a_reply_among_others(
+    link: Link, command: tuple[str, ...], error: type[Exception]
+) -> None:
+    replies = await link.ask(packed("SET", "word", "text"), packed(*command), packed("GET", "word"))
+
+    assert (replies[0], replies[2]) == (b"OK", b"text")
+    assert isinstance(replies[1], error)
+
+
+async def test_a_server_that_comes_back_is_asked_again(link: Link, mortal: EmbeddedServer) -> None:
+    await link.ask(packed("PING"))
+    mortal.kill()
+    with pytest.raises((redis.exceptions.ConnectionError, TimeoutError)):
+        await link.ask(packed("PING"))
+
+    mortal.start()
+
+    assert await link.ask(packed("PING")) == [b"PONG"]
+
+
+async def test_a_connection_that_was_cut_is_not_noticed_by_who_asks(link: Link, client: redis.Redis) -> None:
+    await link.ask(packed("PING"))
+    asked = asyncio.gather(*(link.ask(packed("ECHO", number)) for number in range(50)))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(client.client_kill_filter, _type="normal", skipme=True)
+
+    assert await asked == [[b"%d" % number] for number in range(50)]
+    assert await link.ask(packed("PING")) == [b"PONG"]
+
+
+async def test_a_silent_server_is_given_up_within_the_patience(link: Link, mortal: EmbeddedServer) -> None:
+    await link.ask(packed("PING"))
+    process = mortal.process
+    process.send_signal(signal.SIGSTOP)
+    began_at = time.monotonic()
+    try:
+        found = await asyncio.gather(*(link.ask(packed("PING")) for _ in range(30)), return_exceptions=True)
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+    assert time.monotonic() - began_at < PATIENCE_S + 0.5
+    assert all(isinstance(each, (redis.exceptions.TimeoutError, TimeoutError)) for each in found)
+    assert await link.ask(packed("ECHO", "again")) == [b"again"]
+
+
+async def test_a_server_that_speaks_something_else_is_no_server() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, LOOPBACK, 0)
+    port = server.sockets[0].getsockname()[1]
+    maker = async_client(RedisSettings(url=SecretStr(f"redis://{LOOPBACK}:{port}/0"), timeout_s=0.4))
+    link = Link(maker.connection_pool, PATIENCE_S)
+
+    with pytest.raises((redis.exceptions.RedisError, TimeoutError)):
+        await link.ask(packed("PING"))
+
+    link.close()
+    await maker.aclose()
+    server.close()
+
+
+@pytest.mark.parametrize("beyond", range(-3, 12))
+async def test_a_line_may_end_anywhere_in_the_memory_for_lines(
+    reader: BulkReader, client: redis.Redis, beyond: int
+) -> None:
+    """The first value ends so that the next one's head lies across the end of the first 64 KiB."""
+    first = b"a" * (64 * 1024 - len(b"*2\r\n$65500\r\n\r\n") - beyond)
+    client.hset("values", mapping={"0": first, "1": b"second"})
+
+    found = await asyncio.wait_for(reader.ask(packed("HMGET", "values", 0, 1)), 5)
+
+    assert found == [[first, b"second"]]
+
+
+async def test_however_many_read_at_once_there_are_sixteen_connections(
+    reader: BulkReader, client: redis.Redis
+) -> None:
+    client.hset("values", mapping={"0": b"a" * 300_000})
+
+    found = await asyncio.gather(*(reader.ask(packed("HMGET", "values", 0)) for _ in range(200)))
+
+    assert {len(values[0] or b"") for (values,) in found} == {300_000}
+    assert len([each for each in client.client_list() if each["cmd"] == "hmget"]) <= 16
