@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.traffic.measures import Held, hold, picture_ms, submits
+from benchmarks.traffic.measures import PICTURE_BYTES, Held, copied_ms, hold, picture_ms, submits
 from benchmarks.traffic.sides import Side, ours, usual, wait_answering
 from benchmarks.traffic.starting import starts
 
@@ -67,7 +67,11 @@ def held_calls(sides: Sequence[str], calls: int, a_second: float) -> None:
 def pictures(rounds: int) -> None:
     """Print what a large picture costs the API."""
     costs: dict[str, list[float]] = {"ours": [], "poll": []}
+    floor: list[float] = []
     for _ in range(rounds):
+        with TemporaryDirectory() as folder:
+            floor.append(asyncio.run(copied_ms(Path(folder), PICTURE_BYTES, 300)))
+        print(f"two plain sockets: 2 MB {floor[-1]:.2f} ms of CPU", flush=True)
         for name, found in costs.items():
             with TemporaryDirectory() as folder, SIDES[name](Path(folder)) as side:
                 wait_answering(side)
@@ -76,6 +80,7 @@ def pictures(rounds: int) -> None:
                 print(
                     f"{side.name}: result of 2 MB {large:.2f} ms, of 1 KB {small:.2f} ms of CPU", flush=True
                 )
+    print(f"two plain sockets: 2 MB cost {statistics.median(floor):.2f} ms of CPU")
     for name, found in costs.items():
         print(f"{name}: 2 MB cost {statistics.median(found):.2f} ms of CPU more than 1 KB")
 

@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from benchmarks.traffic.sides import Side, cpu_s, memory_bytes
+from pydantic import SecretStr
+
+from benchmarks.traffic.sides import Side, cpu_s, memory_bytes, running, wait_listening
 from benchmarks.traffic.wire import Answer, Wire, get
-from shared.settings import REPO_ROOT
+from cli.ports import free_port
+from cli.processes import Child, Program
+from cli.valkey import EmbeddedServer
+from shared.redis_clients import sync_client
+from shared.settings import REPO_ROOT, RedisSettings
 
 PICTURE_BYTES: Final = 2 * 1024**2
 SMALL_BYTES: Final = 1024
@@ -116,6 +123,32 @@ async def picture_ms(side: Side, times: int) -> tuple[float, float]:
                 sys.exit(f"no picture came: {answer.body[:200]!r}")
         costs.append(1000 * (cpu_s(side.api) - before) / times)
     return costs[0], costs[1]
+
+
+async def copied_ms(folder: Path, size: int, times: int) -> float:
+    """Return the CPU time of :mod:`benchmarks.traffic.copying` for a value of this size, in ms."""
+    with EmbeddedServer(folder / "valkey") as server:
+        with sync_client(RedisSettings(url=SecretStr(server.url))) as client:
+            client.set("value", b"A" * size)
+        port = free_port()
+        program = (sys.executable, "-m", "benchmarks.traffic.copying", str(port))
+        command = (*program, str(urlsplit(server.url).port), "value")
+        with running(Child(Program("copying", command, folder / "copying.log", REPO_ROOT))) as child:
+            wait_listening(port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2 * size)
+
+            async def one() -> None:
+                writer.write(b".")
+                await reader.readexactly(size)
+
+            for _ in range(20):
+                await one()
+            before = cpu_s(child)
+            for _ in range(times):
+                await one()
+            took_ms = 1000 * (cpu_s(child) - before) / times
+            writer.close()
+    return took_ms
 
 
 async def submits(side: Side, seconds: float, connections: int) -> tuple[float, int, list[float]]:

@@ -182,7 +182,7 @@ def ours(folder: Path, *, processes: int = 1) -> Iterator[Side]:
         }
         environment = {f"DARKROOM_{name}": value for name, value in settings.items()}
         api = _api(folder, (sys.executable, "-m", "api"), environment)
-        with _running(api):
+        with running(api):
             side = Ours(api, port, server.url)
             side.beat()
             yield side
@@ -198,7 +198,7 @@ def usual(folder: Path, way: str) -> Iterator[Side]:
             *("--no-access-log", "--log-level", "warning", "--backlog", "4096"),
         )
         api = _api(folder, command, {"USUAL_REDIS": server.url})
-        with _running(api):
+        with running(api):
             yield Usual(api, port, server.url, way)
 
 
@@ -219,15 +219,23 @@ def _api(folder: Path, command: tuple[str, ...], environment: dict[str, str]) ->
 
 
 @contextmanager
-def _running(child: Child) -> Iterator[None]:
+def running(child: Child) -> Iterator[Child]:
+    """Run a process until the end of the block."""
     child.start()
     try:
-        yield
+        yield child
     finally:
         child.stop(10)
 
 
 def wait_answering(side: Side) -> None:
+    """Wait until a side can be asked."""
+    wait_listening(side.port)
+
+
+def wait_listening(port: int) -> None:
     """Wait until a port is listened to."""
-    listening = f":{side.port:04X} 00000000:0000 0A"
-    wait_until(lambda: listening in Path("/proc/net/tcp").read_text(), START_S, f"{side.name} to listen")
+    listening = f":{port:04X} 00000000:0000 0A"
+    wait_until(
+        lambda: listening in Path("/proc/net/tcp").read_text(), START_S, f"port {port} to be listened to"
+    )
