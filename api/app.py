@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -65,8 +66,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, errors.on_validation_error)
     app.add_exception_handler(HTTPException, errors.on_http_error)
     # The last one added is the outermost.
-    (route,) = generating.routes
-    app.add_middleware(Intake, route=route, body_type=body_type, resources=resources)
+    routes = (*generating.routes, *jobs.router.routes)
+    known = {route.endpoint: route for route in routes if isinstance(route, APIRoute)}
+    app.add_middleware(Intake, routes=known, body_type=body_type, resources=resources)
     # A held call goes on when all that is inside of here is done with it.
     app.add_middleware(HeldCalls, watch=resources.watch)
     app.add_middleware(RequestContext)

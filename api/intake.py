@@ -1,26 +1,32 @@
-"""The way in of ``POST /v1/images/generations``: bounds, and no framework where none is needed.
+"""The short way in of what is asked most: to draw, for a job, for its result.
 
 FastAPI finds out for each request what its route depends on and checks each part on its own: that was half of
 what a submission cost (docs/performance.md). Here a request that is valid is read with the same models and
-handed on at once. Whatever is unusual in it (a field or header that is wrong, given twice, or not understood)
-goes to FastAPI's route as it came, which is the one that says what is wrong; so does everything while traces
-are on.
+handed to the same code at once. Whatever is unusual in it (a field or header that is wrong, given twice, or
+not understood) goes to FastAPI's route as it came, which is the one that says what is wrong; so does
+everything while traces are on.
 """
 
 import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import NAMED, Credentials, count, identify, require
 from api.creation import create
+from api.delivery import JOBS_PATH
 from api.errors import error_response
 from api.generation_request import GenerationRequest
 from api.prefer import IDEMPOTENCY_KEY_CHARS, RETRIES, Delivery, OnDisconnect
 from api.resources import Resources
+from api.routes.generations import GENERATIONS_PATH
+from api.routes.jobs import read_job, read_result
 from api.submitting import Asked
 from shared import tracing
 from shared.api_keys import Scope as KeyScope
@@ -28,6 +34,7 @@ from shared.errors import BodyTooLarge, DarkroomError, NotJson
 
 Headers = dict[str, str]
 
+_OF_A_JOB: Final = re.compile(rf"{JOBS_PATH}/([0-9a-f]{{32}})(?:/(result))?")
 _READ: Final = {
     name.encode(): name
     for name in (
@@ -45,33 +52,61 @@ _READ: Final = {
 
 
 class Intake:
-    """Takes the requests of one path; everything else passes.
+    """Takes the requests of three routes; everything else passes.
 
     Args:
         app: what is wrapped: the framework.
-        route: the framework's route of that path, which answers what is unusual.
+        routes: the framework's, by what is asked of them, which answer what is unusual.
         body_type: what a body is.
         resources: those of this process.
     """
 
     def __init__(
-        self, app: ASGIApp, route: BaseRoute, body_type: type[GenerationRequest], resources: Resources
+        self,
+        app: ASGIApp,
+        routes: Mapping[Callable[..., object], APIRoute],
+        body_type: type[GenerationRequest],
+        resources: Resources,
     ) -> None:
         self._app = app
-        self._route = route
-        self._path: str = getattr(route, "path", "")
+        self._generating = next(route for route in routes.values() if route.path == GENERATIONS_PATH)
+        self._of_a_job: dict[str, tuple[Callable[..., Awaitable[Response]], APIRoute]] = {
+            "": (read_job, routes[read_job]),
+            "result": (read_result, routes[read_result]),
+        }
         self._body_type = body_type
         self._resources = resources
         self._max_bytes = resources.settings.api.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
+        method, path = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
+        if method == "POST" and path == GENERATIONS_PATH:
+            await self._generate(scope, receive, send)
+        elif method == "GET" and (found := _OF_A_JOB.fullmatch(path)) and not tracing.enabled():
+            await self._show(found[1], found[2] or "", scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _show(  # three of them are one connection
+        self, job_id: str, what: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        headers, once = _headers(scope)
+        credentials = _credentials(headers) if once else None
+        if credentials is None:
             await self._app(scope, receive, send)
             return
-        # Of a header that was given twice the first one counts, as everywhere.
-        read = [(name, value) for name, value in reversed(scope["headers"]) if name in _READ]
-        headers = {_READ[name]: value.decode("latin-1") for name, value in read}
+        show, scope["route"] = self._of_a_job[what]
+        more = {} if what else {"prefer": headers.get("prefer", "")}
+
+        async def answer() -> Response:
+            caller = require(await identify(self._resources, credentials), KeyScope.READ)
+            return await show(job_id, caller, self._resources, **more)
+
+        await (await _answer_of(answer))(scope, receive, send)
+
+    async def _generate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, once = _headers(scope)
         try:
             body = await self._read(headers, receive)
         except ClientDisconnect:
@@ -79,16 +114,22 @@ class Intake:
         except (BodyTooLarge, NotJson) as error:
             await error_response(error)(scope, receive, send)
             return
-        usual = len(read) == len(headers) and not tracing.enabled()
-        taken = self._understood(headers, body) if usual else None
+        taken = self._understood(headers, body) if once and not tracing.enabled() else None
         if taken is None:
             # Whatever kind of JSON the caller named, the parser behind knows it by this name only.
             others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
             scope["headers"] = [*others, (b"content-type", b"application/json")]
             await self._app(scope, _replay(body, receive), send)
             return
-        scope["route"] = self._route
-        await self._answer(taken, scope, receive, send)
+        scope["route"] = self._generating
+
+        async def answer() -> Response:
+            caller = require(await identify(self._resources, taken.credentials), KeyScope.GENERATE)
+            await count(caller, self._resources, scope["state"])
+            asked = Asked(taken.body, caller, taken.delivery, scope["state"]["request_id"])
+            return await create(asked, taken.document, self._resources)
+
+        await (await _answer_of(answer))(scope, receive, send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         """Return the body.
@@ -116,12 +157,9 @@ class Intake:
 
     def _understood(self, headers: Headers, body: bytes) -> "_Taken | None":
         """Return what a request asks for; None where it is not valid, or not for us to say."""
-        organization, project = headers.get("openai-organization", ""), headers.get("openai-project", "")
+        credentials = _credentials(headers)
         key = headers.get("idempotency-key", "")
-        if (
-            not (NAMED.fullmatch(organization) and NAMED.fullmatch(project))
-            or len(key) > IDEMPOTENCY_KEY_CHARS
-        ):
+        if credentials is None or len(key) > IDEMPOTENCY_KEY_CHARS:
             return None
         try:
             document = json.loads(body)
@@ -132,19 +170,9 @@ class Intake:
         return _Taken(
             document,
             asked,
-            Credentials(headers.get("authorization", ""), organization, project),
+            credentials,
             Delivery.parse(headers.get("prefer", ""), key, on_disconnect, headers.get(RETRIES, "0")),
         )
-
-    async def _answer(self, taken: "_Taken", scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            caller = require(await identify(self._resources, taken.credentials), KeyScope.GENERATE)
-            await count(caller, self._resources, scope["state"])
-            asked = Asked(taken.body, caller, taken.delivery, scope["state"]["request_id"])
-            response = await create(asked, taken.document, self._resources)
-        except DarkroomError as error:
-            response = error_response(error)
-        await response(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +183,28 @@ class _Taken:
     body: GenerationRequest
     credentials: Credentials
     delivery: Delivery
+
+
+def _headers(scope: Scope) -> tuple[Headers, bool]:
+    """Return the headers that are read here, and whether each came once; else the first one counts."""
+    read = [(name, value) for name, value in reversed(scope["headers"]) if name in _READ]
+    headers = {_READ[name]: value.decode("latin-1") for name, value in read}
+    return headers, len(headers) == len(read)
+
+
+def _credentials(headers: Headers) -> Credentials | None:
+    """Return who makes a request; None where its headers cannot say."""
+    organization, project = headers.get("openai-organization", ""), headers.get("openai-project", "")
+    if not (NAMED.fullmatch(organization) and NAMED.fullmatch(project)):
+        return None
+    return Credentials(headers.get("authorization", ""), organization, project)
+
+
+async def _answer_of(answer: Callable[[], Awaitable[Response]]) -> Response:
+    try:
+        return await answer()
+    except DarkroomError as error:
+        return error_response(error)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
