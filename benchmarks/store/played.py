@@ -108,8 +108,9 @@ class Played:
         return self.info("cpu", "used_cpu_user", "used_cpu_sys")
 
     def memory_bytes(self) -> float:
-        """Memory that the server's data take."""
-        return self.info("memory", "used_memory")
+        """Memory that the server's data take; buffers come and go with what was said last."""
+        buffers = ("mem_clients_normal", "mem_aof_buffer")
+        return self.info("memory", "used_memory") - self.info("memory", *buffers)
 
     def file_bytes(self) -> float:
         """Size of the append-only file."""
