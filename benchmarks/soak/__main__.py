@@ -12,12 +12,9 @@ import secrets
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
-from benchmarks.soak.report import answers, latencies, processes
+from benchmarks.soak.report import answers, latencies, leavings, processes
 from benchmarks.soak.run import Soak, Traffic, run
-
-_LOOKS: Final = 200
 
 
 def main() -> int:
@@ -43,6 +40,7 @@ def tell(soak: Soak) -> int:
     for part in (latencies(soak.heard.samples, soak.seconds), processes(soak.taken), answers(soak.heard)):
         print("\n" + "\n".join(part))
     print(f"\nall keys that must go had gone {soak.settled_s:.0f} s after the last call")
+    print("\n".join(leavings(soak.kept, soak.disk_bytes)))
     for problem in soak.problems[:50]:
         print(f"PROBLEM {problem}")
     print(f"{len(soak.problems)} problems")

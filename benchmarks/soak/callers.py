@@ -18,6 +18,8 @@ SIZES: Final = ("64x64", "128x64", "64x128", "256x256")
 PNG: Final = b"\x89PNG"
 PATIENCE_S: Final = 60.0
 _COMPLETED: Final = "image_generation.completed"
+# A service that is broken for an hour would otherwise fill this process with the same words.
+_MOST_PROBLEMS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Heard:
     samples: list[Sample] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+
+    def complain(self, problem: str) -> None:
+        """Note a problem; of very many, the first."""
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(problem)
 
 
 class Callers:
@@ -119,7 +126,7 @@ class Callers:
         for answer in answers:
             self._drawn("retried", answer, body)
         if len({answer.headers.get("x-job-id") for answer in answers}) > 1:
-            self.heard.problems.append(f"retried: two jobs for one key: {body['prompt']}")
+            self.heard.complain(f"retried: two jobs for one key: {body['prompt']}")
 
     async def _cancelled(self, rng: random.Random, caller: Caller, body: dict[str, Any]) -> None:
         answer = await caller.draw(**body, headers={"prefer": "respond-async"})
@@ -143,7 +150,7 @@ class Callers:
             return
         images = [base64.b64decode(each["b64_json"]) for each in answer.json()["data"]]
         if len(images) != body["n"] or not all(image.startswith(PNG) for image in images):
-            self.heard.problems.append(f"{way}: {len(images)} pictures for {body}")
+            self.heard.complain(f"{way}: {len(images)} pictures for {body}")
 
     def _is(self, way: str, answer: httpx2.Response, status: int) -> bool:
         good = answer.status_code == status
@@ -155,4 +162,4 @@ class Callers:
     def _count_answer(self, way: str, answer: str, problem: str) -> None:
         self.heard.answers[f"{way}: {answer}"] += 1
         if problem:
-            self.heard.problems.append(f"{way}: {answer}: {problem}")
+            self.heard.complain(f"{way}: {answer}: {problem}")

@@ -1,6 +1,7 @@
 """What a service that everybody has left still keeps in Redis."""
 
 import re
+from collections import Counter
 from typing import Any, Final
 
 import redis
@@ -36,6 +37,10 @@ class Leftovers:
         entries = self._store.zcard(f"{self._prefix}results")
         total = int(self._store.get(f"{self._prefix}result_bytes") or 0)
         return [f"result_bytes is {total} with {entries} results"] if total or entries else []
+
+    def kept(self) -> Counter[str]:
+        """Return how many keys there are, by kind: the first word of their names."""
+        return Counter(name.split(":", 1)[0] for name in self._names())
 
     def subscriptions(self) -> list[str]:
         """Return the channels of jobs that somebody still hears."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.soak.callers import Heard, Sample
-from benchmarks.soak.watching import Taken, growth
+from benchmarks.soak.watching import Taken, growths
 
 
 def share(values: Sequence[float], part: float) -> float:
@@ -31,14 +31,21 @@ def latencies(samples: Sequence[Sample], seconds: float) -> Iterator[str]:
 
 def processes(samples: Mapping[str, Sequence[Taken]]) -> Iterator[str]:
     """Yield the table of what processes took."""
-    yield "| process | memory MiB, first / last | growth when warm, KiB a minute | files | threads |"
+    yield "| process | memory MiB, first / last | growth by thirds, KiB a minute | files | threads |"
     yield "| --- | --- | --- | --- | --- |"
     for name, seen in samples.items():
         memory = f"{seen[0].memory_bytes / 2**20:.1f} / {seen[-1].memory_bytes / 2**20:.1f}"
-        grew = f"{60 * growth(list(seen)) / 1024:+.1f}"
+        grew = " / ".join(f"{60 * part / 1024:+.0f}" for part in growths(seen))
         files = f"{seen[0].files} / {seen[-1].files}"
         threads = f"{seen[0].threads} / {seen[-1].threads}"
         yield f"| {name} | {memory} | {grew} | {files} | {threads} |"
+
+
+def leavings(kept: Mapping[str, int], disk_bytes: int) -> Iterator[str]:
+    """Yield what the service keeps on purpose when everybody has left, and what the run took on disk."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(kept.items()))
+    yield f"keys that are kept: {kinds}"
+    yield f"on disk, until now: {disk_bytes / 2**20:.0f} MiB"
 
 
 def answers(heard: Heard) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """One run: a service, its callers, and a look at what is left when they have gone."""
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Soak:
     heard: Heard
     taken: Mapping[str, Sequence[Taken]]
     settled_s: float
+    kept: Mapping[str, int]
+    disk_bytes: int
     problems: list[str]
 
 
@@ -56,18 +59,26 @@ def run(folder: Path, traffic: Traffic, *, processes: int, workers: int) -> Soak
             cluster.add_worker(f"worker {number}", capacity=8, WORKER__SLOTS="8")
         cluster.wait_ready()
         callers = Callers(api.url, count=traffic.callers, owners=traffic.owners, seed=traffic.seed)
-        taken = asyncio.run(_soak(cluster, callers, traffic.seconds))
+        watch = asyncio.run(_soak(cluster, callers, traffic.seconds))
         left_at = time.monotonic()
-        problems = [*callers.heard.problems, *_left(cluster, traffic)]
+        ended = [f"{name} had ended after {at_s:.0f} s" for name, at_s in watch.ended.items()]
+        problems = [*ended, *callers.heard.problems, *_left(cluster, traffic)]
         settled_s = time.monotonic() - left_at
-        return Soak(traffic.seconds, callers.heard, taken, settled_s, problems)
+        kept, disk_bytes = Leftovers(cluster.store, PREFIX).kept(), _size(folder)
+        return Soak(traffic.seconds, callers.heard, watch.samples, settled_s, kept, disk_bytes, problems)
 
 
-async def _soak(cluster: Cluster, callers: Callers, seconds: float) -> Mapping[str, Sequence[Taken]]:
-    pids = with_children((node.name, node.pid) for node in cluster.nodes.values())
+async def _soak(cluster: Cluster, callers: Callers, seconds: float) -> Watch:
+    nodes = [(node.name, node.pid) for node in cluster.nodes.values()]
+    others = [("Valkey", cluster.server.process.pid), ("the soak itself", os.getpid())]
+    pids = {**with_children(nodes), **dict(others)}
     async with Watch(pids, max(0.5, seconds / _LOOKS)) as watch:
         await callers.call_for(seconds)
-    return watch.samples
+    return watch
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _left(cluster: Cluster, traffic: Traffic) -> list[str]:

@@ -1,19 +1,18 @@
-"""What processes take while they run: memory, open files, threads; and how fast it grows."""
+"""What processes take while they run: memory, open files, threads; how fast it grows; and who has ended."""
 
 import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
 
 from tests.faults.harness.lasting import lasting
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-# Before that a process still imports, fills its caches and opens its connections.
-_WARM_SHARE: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,16 @@ class Taken:
     threads: int
 
 
-def taken(pid: int, at_s: float) -> Taken:
-    """Look at a process."""
+def taken(pid: int, at_s: float) -> Taken | None:
+    """Look at a process; None where it has ended."""
     folder = Path(f"/proc/{pid}")
-    pages = int((folder / "statm").read_text().split()[1])
-    return Taken(at_s, pages * _PAGE, _count(folder / "fd"), _count(folder / "task"))
+    try:
+        pages = int((folder / "statm").read_text().split()[1])
+        seen = Taken(at_s, pages * _PAGE, _count(folder / "fd"), _count(folder / "task"))
+    except OSError:
+        return None
+    # What has ended and was not waited for has no memory.
+    return seen if pages else None
 
 
 def _count(folder: Path) -> int:
@@ -45,15 +49,24 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def growth(samples: list[Taken]) -> float:
-    """Return bytes a second by which memory grew once the process was warm: the least-squares slope."""
-    warm = samples[int(len(samples) * _WARM_SHARE) :]
-    if len(warm) < 2:  # noqa: PLR2004 - one point has no slope
+def growths(samples: Sequence[Taken], parts: int = 3) -> list[float]:
+    """Return bytes a second by which memory grew in each part of a run, all of the same length.
+
+    In the first a process still imports, fills its caches and opens its connections. What goes on growing as
+    fast in the last as in the one before it, leaks.
+    """
+    bounds = [len(samples) * part // parts for part in range(parts + 1)]
+    return [_slope(samples[begin:end]) for begin, end in pairwise(bounds)]
+
+
+def _slope(samples: Sequence[Taken]) -> float:
+    """Return bytes a second: the least-squares slope."""
+    if len(samples) < 2:  # noqa: PLR2004 - one point has no slope
         return 0.0
-    mean_at = sum(each.at_s for each in warm) / len(warm)
-    mean = sum(each.memory_bytes for each in warm) / len(warm)
-    spread = sum((each.at_s - mean_at) ** 2 for each in warm)
-    return sum((each.at_s - mean_at) * (each.memory_bytes - mean) for each in warm) / spread
+    mean_at = sum(each.at_s for each in samples) / len(samples)
+    mean = sum(each.memory_bytes for each in samples) / len(samples)
+    spread = sum((each.at_s - mean_at) ** 2 for each in samples)
+    return sum((each.at_s - mean_at) * (each.memory_bytes - mean) for each in samples) / spread
 
 
 class Watch:
@@ -66,6 +79,8 @@ class Watch:
 
     def __init__(self, pids: Mapping[str, int], every_s: float) -> None:
         self.samples: dict[str, list[Taken]] = defaultdict(list)
+        self.ended: dict[str, float] = {}
+        """Processes that have ended, and when that was seen, in seconds."""
         self._pids = pids
         self._every_s = every_s
         self._task: asyncio.Task[None] | None = None
@@ -84,7 +99,12 @@ class Watch:
     def look(self) -> None:
         """Look once."""
         for name, pid in self._pids.items():
-            self.samples[name].append(taken(pid, time.monotonic() - self._began_at))
+            at_s = time.monotonic() - self._began_at
+            seen = taken(pid, at_s)
+            if seen is None:
+                self.ended.setdefault(name, at_s)
+            else:
+                self.samples[name].append(seen)
 
     async def _look_forever(self) -> None:
         while True:

@@ -150,11 +150,14 @@ class LightEngine:
             threading.Event().wait()
         if row.asks_for("raise"):
             return GenerationFailed("the light engine raised")
-        first = row.request.prompt not in self._tried
-        self._tried.add(row.request.prompt)
-        if row.asks_for("oom-always") or (row.asks_for("oom-once") and first):
+        if row.asks_for("oom-always") or (row.asks_for("oom-once") and self._first_try(row)):
             return OutOfDeviceMemory()
         return None
+
+    def _first_try(self, row: Row) -> bool:
+        first = row.request.prompt not in self._tried
+        self._tried.add(row.request.prompt)
+        return first
 
     def _fail(self, row: Row, error: DarkroomError) -> None:
         self._events.write("abort", row.held, reason=type(error).__name__)
