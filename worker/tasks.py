@@ -33,6 +33,14 @@ class RingQoS(kombu_redis.QoS):
     def restore_visible(self, *_: Any, **__: Any) -> None:
         """Do nothing; kombu would write a lock for this, which a full server refuses."""
 
+    @override
+    def ack(self, delivery_tag: str) -> None:
+        """Do nothing; kombu would note the tag of every ring for ever, and ask the server to forget it."""
+
+    @override
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Do nothing: a ring that is not answered is gone too."""
+
 
 class RingChannel(Channel):
     """A channel that keeps no rings, and outlives what is none."""
