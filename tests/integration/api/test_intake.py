@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.http_caller import GENERATIONS
+from cli.keyholder import Keyholder
+from shared.api_keys import Scope
+from tests.http_caller import GENERATIONS, JOBS, assert_error
 from tests.integration.conftest import Serve, Service
 
 HARMLESS = [("x-on-disconnect", "grace"), ("x-on-disconnect", "grace")]
+TWICE = [("Prefer", "return=minimal"), ("Prefer", "return=minimal")]
+NOBODY = "nobody's"
 VARYING = {"date", "x-request-id", "x-job-id", "location"}
 
 REQUESTS: list[tuple[dict[str, str], dict[str, Any]]] = [
@@ -80,3 +84,40 @@ def test_both_ways_in_share_what_an_idempotency_key_replays(service: Service) ->
     }
 
     assert len(ids) == 1
+
+
+@pytest.mark.parametrize("what", ["", "/result"])
+@pytest.mark.parametrize("whose", ["queued", "finished", "failed", "another's", NOBODY])
+def test_both_ways_show_a_job_alike(service: Service, what: str, whose: str) -> None:
+    other = service.another_caller()
+    job_id = (other if whose == "another's" else service.caller).submit()
+    if whose == "finished":
+        service.worker.do()
+    elif whose == "failed":
+        service.worker.fail(service.worker.take())
+    path = f"{JOBS}/{'0' * 32 if whose == NOBODY else job_id}{what}"
+
+    short, long = (
+        service.caller.http.get(path, headers=[*more]) for more in ([("Prefer", "return=minimal")], TWICE)
+    )
+
+    assert (short.status_code, short.content) == (long.status_code, long.content)
+    assert {k: v for k, v in short.headers.items() if k not in VARYING} == {
+        k: v for k, v in long.headers.items() if k not in VARYING
+    }
+    if whose in {"another's", NOBODY}:
+        assert_error(short, 404, "job_not_found")
+
+
+def test_a_job_is_shown_to_a_key_that_may_read_and_to_no_other(serve: Serve) -> None:
+    """Scopes are checked on the short way, as on the other."""
+    service = serve()
+    settings = service.api.settings
+    keyholder = Keyholder(settings.redis, settings.api.owner_salt.get_secret_value().encode())
+    owner = keyholder.create("one", scopes=frozenset({Scope.GENERATE}))
+    with service.another_caller(owner.text) as caller:
+        job_id = caller.submit()
+        short, long = (caller.http.get(f"{JOBS}/{job_id}", headers=[*more]) for more in ([], TWICE))
+
+    for answer in (short, long):
+        assert_error(answer, 403, "permission_denied")
