@@ -12,8 +12,9 @@ from api.keyring import Keyring
 from api.link import Link
 from api.moderation import Gate, build_gate
 from api.offer import Offer
+from api.reach import PATIENCE_S
 from api.ringing import Ringer
-from api.store import PATIENCE_S, ApiStore
+from api.store import ApiStore
 from api.watch import READ_TIMEOUT_S, JobWatch
 from shared.catalogue import Catalogue
 from shared.redis_clients import async_client

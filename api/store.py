@@ -3,35 +3,29 @@
 Ownership is checked here on every read: a job of another owner does not exist.
 """
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import redis
 import redis.asyncio as aioredis
 
-from api.bulk import Blob, BulkReader
-from api.link import Link, packed
+from api.bulk import Blob
+from api.link import packed
+from api.reach import Reach
 from api.submission import Submission
-from shared.errors import JobNotFound, ResultExpired, StoreUnavailable
+from shared.errors import JobNotFound, ResultExpired
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.jobs.record import FIELDS, JobRecord, parse
 from shared.jobs.status import Status
 from shared.params import MAX_IMAGES
-from shared.redis_clients import UNREACHABLE
 from shared.settings import JobSettings
-
-T = TypeVar("T")
 
 PreviewName = tuple[int, int]
 """Which image of a job, and which preview of it, both from 0."""
-
-# No call of a request waits longer for Redis than this, whatever its retries add up to.
-PATIENCE_S = 1.6
 
 
 @dataclass(frozen=True)
@@ -88,8 +82,7 @@ class ApiStore:
     def __init__(self, client: aioredis.Redis, settings: JobSettings, prefix: str) -> None:
         # redis-py types a reply as everything any protocol and decoding could make of it.
         self._client: Any = client
-        self._bulk = BulkReader(client.connection_pool)
-        self._link = Link(client.connection_pool, PATIENCE_S)
+        self._reach = Reach(client.connection_pool, prefix)
         self._settings = settings
         self.keys = Keys(prefix)
 
@@ -108,9 +101,11 @@ class ApiStore:
             StoreUnavailable: Redis is away.
         """
         asked = job.arguments(self._settings, self.keys)
-        reply, *seen = await self._ask(self._command("submit", asked), *(self._seen(job.id) if tell else ()))
+        reply, *seen = await self._reach.ask(
+            self._reach.command("submit", asked), *(self._seen(job.id) if tell else ())
+        )
         if isinstance(reply, redis.exceptions.NoScriptError):
-            reply, seen = await self._told("submit", asked), []
+            reply, seen = await self._reach.tell("submit", asked), []
         job_id, made, ring = _checked(reply)
         now = _placed(job.id, job.owner, *seen) if seen and made else None
         return Submitted(job_id.decode(), made=bool(made), ring=bool(ring), now=now)
@@ -121,7 +116,7 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        (values,) = await self._ask(self._record_of(job_id))
+        (values,) = await self._reach.ask(self._record_of(job_id))
         return _owned(job_id, owner, values)
 
     async def read_placed(self, job_id: str, owner: str) -> tuple[JobRecord, Place | None]:
@@ -130,13 +125,15 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        placed = _placed(job_id, owner, *await self._ask(*self._seen(job_id)))
+        placed = _placed(job_id, owner, *await self._reach.ask(*self._seen(job_id)))
         # A server that does not know the script yet is told by whoever asks for it alone.
         return placed or (await self.read(job_id, owner), await self.place(job_id))
 
     async def statuses(self, job_ids: list[str]) -> list[tuple[Status, int] | None]:
         """Return the status and attempt of each job, None where it is gone. One round trip."""
-        rows = await self._ask(*(packed("HMGET", self.keys.job(i), "status", "attempt") for i in job_ids))
+        rows = await self._reach.ask(
+            *(packed("HMGET", self.keys.job(i), "status", "attempt") for i in job_ids)
+        )
         return [(Status(s.decode()), int(a)) if s is not None else None for s, a in rows]
 
     async def read_with_result(self, job_id: str, owner: str) -> tuple[JobRecord, list[Blob]]:
@@ -145,8 +142,8 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        record, images = await self._reach(
-            lambda: self._bulk.ask(self._record_of(job_id), self._images_of(job_id, MAX_IMAGES))
+        record, images = await self._reach.ask_large(
+            self._record_of(job_id), self._images_of(job_id, MAX_IMAGES)
         )
         return _owned(job_id, owner, record), [image for image in images if image is not None]
 
@@ -156,7 +153,7 @@ class ApiStore:
         Raises:
             ResultExpired: its time to live has passed.
         """
-        (images,) = await self._reach(lambda: self._bulk.ask(self._images_of(job_id, n)))
+        (images,) = await self._reach.ask_large(self._images_of(job_id, n))
         whole = [image for image in images if image is not None]
         if len(whole) < n:
             raise ResultExpired
@@ -164,21 +161,21 @@ class ApiStore:
 
     async def preview_names(self, job_id: str) -> set[PreviewName]:
         """Return which previews of a job there are at the moment."""
-        names = await self._reach(lambda: self._client.hkeys(self.keys.previews(job_id)))
+        names = await self._reach.call(lambda: self._client.hkeys(self.keys.previews(job_id)))
         pairs = (name.decode().split(".") for name in names)
         return {(int(image), int(partial)) for image, partial in pairs}
 
     async def preview(self, job_id: str, name: PreviewName) -> bytes | None:
         """Return the base64 of a preview; None where it has expired."""
         image, partial = name
-        file: bytes | None = await self._reach(
+        file: bytes | None = await self._reach.call(
             lambda: self._client.hget(self.keys.previews(job_id), f"{image}.{partial}")
         )
         return file
 
     async def place(self, job_id: str) -> Place:
         """Return where a job stands in its queue."""
-        return _place(await self._run("place", **self._place_of(job_id)))
+        return _place(await self._reach.run("place", **self._place_of(job_id)))
 
     def _place_of(self, job_id: str) -> dict[str, scripts.Argument]:
         return {
@@ -188,12 +185,12 @@ class ApiStore:
         }
 
     def _seen(self, job_id: str) -> tuple[bytes, bytes]:
-        return self._record_of(job_id), self._command("place", self._place_of(job_id))
+        return self._record_of(job_id), self._reach.command("place", self._place_of(job_id))
 
     async def drain_s(self, model: str, cost: int) -> float:
         """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""
         live_ms = int(self._settings.lease_s * 1000)
-        queued, backlog, pace, workers = await self._run("load", model=model, live_ms=live_ms)
+        queued, backlog, pace, workers = await self._reach.run("load", model=model, live_ms=live_ms)
         if not pace or not workers:
             return 1.0
         mean_cost = backlog / queued if queued else cost
@@ -201,7 +198,7 @@ class ApiStore:
 
     async def hold(self, job_ids: list[str], holder: str) -> None:
         """Say that callers of this process still wait for these jobs."""
-        await self._run("hold", holder=holder, hold_ms=self._settings.hold_ms, ids=json.dumps(job_ids))
+        await self._reach.run("hold", holder=holder, hold_ms=self._settings.hold_ms, ids=json.dumps(job_ids))
 
     async def release(self, job_id: str, holder: str, *, grace_ms: int) -> None:
         """Say that no caller of this process waits for a job any more.
@@ -211,7 +208,7 @@ class ApiStore:
             holder: this process.
             grace_ms: how long a retry may still attach; 0 cancels at once, -1 never.
         """
-        await self._run("release", id=job_id, holder=holder, grace_ms=grace_ms)
+        await self._reach.run("release", id=job_id, holder=holder, grace_ms=grace_ms)
 
     async def cancel(self, job_id: str, owner: str) -> Status:
         """Cancel a job of this owner; a finished one is left as it is.
@@ -222,7 +219,7 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        (status,) = await self._run("cancel", job=self.keys.job(job_id), id=job_id, owner=owner)
+        (status,) = await self._reach.run("cancel", job=self.keys.job(job_id), id=job_id, owner=owner)
         return Status(status.decode())
 
     async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[JobRecord], bool]:
@@ -239,14 +236,14 @@ class ApiStore:
         history = self.keys.history(owner)
         start = 0
         if after is not None:
-            rank = await self._reach(lambda: self._client.zrevrank(history, after))
+            rank = await self._reach.call(lambda: self._client.zrevrank(history, after))
             if rank is None:
                 raise JobNotFound(param="after")
             start = rank + 1
         records: list[JobRecord] = []
         while len(records) <= limit:
             # Ids whose record has expired are passed over, so a page may take more than one round.
-            ids = await self._reach(partial(self._client.zrevrange, history, start, start + limit))
+            ids = await self._reach.call(partial(self._client.zrevrange, history, start, start + limit))
             if not ids:
                 break
             start += len(ids)
@@ -269,12 +266,12 @@ class ApiStore:
             share = int(memory["used_memory"]) / most if most else 0.0
             return Presence(seen, int(seconds) * 1000 + int(micros) // 1000, share)
 
-        return await self._reach(fetch)
+        return await self._reach.call(fetch)
 
     async def api_key(self, key_id: str) -> tuple[int, bytes | None]:
         """Return how many API keys there are, and what is kept of this one."""
         name = self.keys.api_keys
-        count, words = await self._ask(packed("HLEN", name), packed("HGET", name, key_id))
+        count, words = await self._reach.ask(packed("HLEN", name), packed("HGET", name, key_id))
         return count, words
 
     async def count(self, subject: str, limit: int, window_ms: int) -> tuple[bool, int, int, int]:
@@ -288,7 +285,7 @@ class ApiStore:
         Returns:
             Whether it is allowed, how many are left, ms until all are there again, ms until one is.
         """
-        allowed, left, whole_ms, wait_ms = await self._run(
+        allowed, left, whole_ms, wait_ms = await self._reach.run(
             "rate", rate=self.keys.rate(subject), limit=limit, window_ms=window_ms
         )
         return bool(allowed), left, whole_ms, wait_ms
@@ -312,12 +309,11 @@ class ApiStore:
             fill(pipe)
             return list(await pipe.execute())
 
-        return await self._reach(fetch)
+        return await self._reach.call(fetch)
 
     def close(self) -> None:
         """Close what this store opened itself; the client is its maker's."""
-        self._bulk.close()
-        self._link.close()
+        self._reach.close()
 
     async def _read_many(self, job_ids: list[str]) -> list[JobRecord]:
         async def fetch() -> list[Any]:
@@ -326,7 +322,7 @@ class ApiStore:
                 pipe.hmget(self.keys.job(job_id), list(FIELDS))
             return list(await pipe.execute())
 
-        rows = await self._reach(fetch)
+        rows = await self._reach.call(fetch)
         parsed = (parse(i, dict(zip(FIELDS, row, strict=True))) for i, row in zip(job_ids, rows, strict=True))
         return [record for record in parsed if record is not None]
 
@@ -335,58 +331,6 @@ class ApiStore:
 
     def _images_of(self, job_id: str, n: int) -> bytes:
         return packed("HMGET", self.keys.result(job_id), *range(n))
-
-    def _command(self, name: str, values: Mapping[str, scripts.Argument]) -> bytes:
-        script = scripts.load(name)
-        keys, args = script.bind(self.keys.prefix, values)
-        return packed("EVALSHA", script.digest, len(keys), *keys, *args)
-
-    async def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
-        (reply,) = await self._ask(self._command(name, values))
-        if isinstance(reply, redis.exceptions.NoScriptError):
-            reply = await self._told(name, values)
-        return _checked(reply)
-
-    async def _told(self, name: str, values: Mapping[str, scripts.Argument]) -> object:
-        """Return the reply of a script that the server did not know."""
-        load = packed("SCRIPT", "LOAD", scripts.load(name).source)
-        _, reply = await self._ask(load, self._command(name, values))
-        return reply
-
-    async def _ask(self, *commands: bytes) -> list[Any]:
-        """Return the replies to commands. One round trip; the only error among them: no such script."""
-        try:
-            replies = await self._link.ask(*commands)
-            for reply in replies:
-                if isinstance(reply, redis.exceptions.RedisError):
-                    self._see(reply)
-        except _AWAY as error:
-            raise _unavailable(error) from error
-        return replies
-
-    def _see(self, error: redis.exceptions.RedisError) -> None:
-        if isinstance(error, redis.exceptions.NoScriptError):
-            return
-        if isinstance(error, UNREACHABLE):
-            # Not there yet, or no longer the one to ask: whoever asks next looks for it anew.
-            self._link.close()
-        raise error
-
-    async def _reach(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await call()
-        except _AWAY as error:
-            raise _unavailable(error) from error
-
-
-_AWAY: Final = (*UNREACHABLE, TimeoutError, redis.exceptions.OutOfMemoryError)
-
-
-def _unavailable(error: BaseException) -> StoreUnavailable:
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return StoreUnavailable("The job store has no memory left.", retry_after_s=5)
-    return StoreUnavailable(retry_after_s=1)
 
 
 def _checked(reply: object) -> list[Any]:
