@@ -88,7 +88,8 @@ class Callers:
                 made += 1
                 (way,) = rng.choices([*ways], [*ways.values()])
                 fields = {"n": rng.choice((1, 1, 1, 2, 4)), "size": rng.choice(SIZES), "quality": "low"}
-                await self._timed(way, rng, caller, {"prompt": f"soak {number}.{made} slow:5", **fields})
+                prompt = f"caller {number}, picture {made}, slow:5"
+                await self._timed(way, rng, caller, {"prompt": prompt, **fields})
                 await lasting(rng.uniform(0, self._pause_s))
 
     async def _timed(self, way: Any, rng: random.Random, caller: Caller, body: dict[str, Any]) -> None:  # noqa: ANN401
