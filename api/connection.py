@@ -195,6 +195,8 @@ class Connection(HttpToolsProtocol):
         )
         cycle.more_body = False
         waiting.cycle = self.cycle = self._answered = cycle
+        if self.transport.is_closing():
+            return cycle  # nothing more is read, and with a parser it would live until it is found as garbage
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return cycle
