@@ -1,6 +1,6 @@
-"""A call for pictures that is held: what it waits for, and how it is answered.
+"""Calls that are held: what each waits for, and how it is answered.
 
-It outlives its request, so it keeps nothing of it but this.
+They outlive their requests, so they keep nothing of them but this.
 """
 
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from starlette.responses import Response
 
-from api.delivery import JOBS_PATH, job_object, result_response
+from api.delivery import JOBS_PATH, job_now, job_object, result_response
 from api.errors import json_response
-from api.holding import accepted, left
+from api.holding import accepted, left, patiently
 from api.prefer import Delivery
 from api.resources import Resources
 from api.store import Place
-from api.watch import Woken
+from api.watch import State, Woken
 from shared.errors import HeldTooLong
 from shared.jobs.record import JobRecord
 
@@ -74,3 +74,32 @@ class HeldCall:
             await holds.keep(self.job_id)
         else:
             holds.ended(self.job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedCall:
+    """A call that waits until a job has left the state of this record."""
+
+    fresh: ClassVar[bool] = False
+
+    resources: Resources
+    record: JobRecord
+    limit_s: float
+    headers: dict[str, str]
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        return self.record.id
+
+    @property
+    def seen(self) -> State:
+        """The state that it is to leave."""
+        return self.record.status, self.record.attempt
+
+    async def answer(self, why: Woken) -> Response:
+        """Return the job as it is now."""
+        if why is Woken.CALLER_GONE:
+            return left(self.job_id)
+        job = await patiently(lambda: job_now(self.resources.store, self.job_id, self.record.owner))
+        return json_response(job, 200, self.headers)

@@ -88,9 +88,7 @@ class Intake:
         else:
             await self._app(scope, receive, send)
 
-    async def _show(  # three of them are one connection
-        self, job_id: str, what: str, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _show(self, job_id: str, what: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers, once = _headers(scope)
         credentials = _credentials(headers) if once else None
         if credentials is None:

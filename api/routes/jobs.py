@@ -1,8 +1,7 @@
 """``/v1/images/jobs``: follow, fetch, list and cancel jobs. Another owner's job is a 404."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
@@ -10,14 +9,13 @@ from starlette.responses import Response
 from api.access import Generator, Reader
 from api.delivery import describe, job_now, job_object, result_response
 from api.errors import json_response
-from api.holding import Held, left, patiently
+from api.held_call import ChangedCall
+from api.holding import Held
 from api.prefer import Prefer
-from api.resources import Resources, ResourcesDep
+from api.resources import ResourcesDep
 from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
 from api.sse import EventStream, described
 from api.streams.job import Followed
-from api.watch import State, Woken
-from shared.jobs.record import JobRecord
 
 router = APIRouter(prefix="/v1/images/jobs", tags=["jobs"])
 
@@ -67,35 +65,6 @@ async def read_job(
     limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
     headers = {"preference-applied": f"wait={preference.wait_s}"}
     return Held(ChangedCall(resources, record, limit_s, headers))
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedCall:
-    """A call that waits until a job has left the state of this record."""
-
-    fresh: ClassVar[bool] = False
-
-    resources: Resources
-    record: JobRecord
-    limit_s: float
-    headers: dict[str, str]
-
-    @property
-    def job_id(self) -> str:
-        """The job."""
-        return self.record.id
-
-    @property
-    def seen(self) -> State:
-        """The state that it is to leave."""
-        return self.record.status, self.record.attempt
-
-    async def answer(self, why: Woken) -> Response:
-        """Return the job as it is now."""
-        if why is Woken.CALLER_GONE:
-            return left(self.job_id)
-        job = await patiently(lambda: job_now(self.resources.store, self.job_id, self.record.owner))
-        return json_response(job, 200, self.headers)
 
 
 @router.get(
