@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 # Runs of letters, and runs of digits: 9yo is two words.
@@ -28,6 +29,7 @@ _LEET: Final = str.maketrans(
         "£": "l",
     }
 )
+_SIGNS: Final = frozenset("@$!|+€¢£")
 _ALSO_L: Final = re.compile(r"[1!|]")
 _AS_L: Final = str.maketrans("1!|", "lll")
 _EDGES: Final = ".,;:!?()[]{}<>\"'`*_-~/\\…„“”‚‘’«»"  # noqa: RUF001 - quotation marks as people type them
@@ -51,8 +53,13 @@ def disguised(text: str) -> Iterator[list[str]]:
 
 
 def _is_plain(core: str) -> bool:
-    # A number is a number.
-    return core.isalpha() or core.isdigit()
+    return core.isalpha() or _is_number(core)
+
+
+def _is_number(core: str) -> bool:
+    """Whether more of it is digits than what may stand for letters: 8.8008, 53x and 45s are numbers."""
+    digits = sum(map(str.isdigit, core))
+    return digits > sum(each.isalpha() or each in _SIGNS for each in core)
 
 
 def _undisguised(core: str) -> str:
@@ -61,13 +68,7 @@ def _undisguised(core: str) -> str:
 
 def spelled(words: Sequence[str]) -> Iterator[str]:
     """Yield each run of single letters, joined: ``s e x``."""
-    run: list[str] = []
-    for word in words:
-        if len(word) == 1:
-            run.append(word)
-            continue
-        if len(run) >= _SPELLED:
-            yield "".join(run).translate(_LEET)
-        run = []
-    if len(run) >= _SPELLED:
-        yield "".join(run).translate(_LEET)
+    for alone, run in groupby(words, lambda word: len(word) == 1):
+        letters = "".join(run) if alone else ""
+        if len(letters) >= _SPELLED and not _is_number(letters):
+            yield letters.translate(_LEET)

@@ -28,3 +28,16 @@ def test_a_one_is_an_i_and_an_l() -> None:
 
 def test_letters_that_stand_alone_are_joined() -> None:
     assert list(spelled(["a", *"sw4n", "and", *"bc", "on", *"lake"])) == ["aswan", "lake"]
+
+
+@pytest.mark.parametrize("number", ["8.8008", "53x", "45s", "1/5", "4:55", "+18", "$8.00", "0x8008"])
+def test_what_is_mostly_digits_is_a_number(number: str) -> None:
+    assert list(disguised(f"a swan, {number}")) == []
+
+
+def test_what_is_half_digits_may_be_a_word() -> None:
+    assert ["a", "swan"] in list(disguised("a 5w4n"))
+
+
+def test_digits_that_stand_alone_are_numbers() -> None:
+    assert list(spelled(["8", "0", "0", "8", "5", "on", *"s3x"])) == ["sex"]
