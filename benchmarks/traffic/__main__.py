@@ -44,6 +44,7 @@ def held_line(name: str, held: Held) -> str:
         f"{held.submitted}",
         f"{held.bytes_a_call / 1024:.1f}",
         f"{share(held.others_ms, 0.5):.1f} / {share(held.others_ms, 0.99):.1f}",
+        f"{share(held.others_ending_ms, 0.5):.1f} / {share(held.others_ending_ms, 0.99):.1f}",
         " / ".join(f"{1000 * share(held.woken_s, part):.0f}" for part in (0.5, 0.99, 1)),
         f"{held.errors}",
     ]
@@ -53,8 +54,9 @@ def held_line(name: str, held: Held) -> str:
 def held_calls(sides: Sequence[str], calls: int, a_second: float) -> None:
     """Print the table of held calls."""
     print(f"\n{calls} held calls, then {a_second:g} jobs end a second")
-    print("| side | calls | jobs before any ended | KiB a call | GET meanwhile, ms p50 / p99 ", end="")
-    print("| woken after, ms p50 / p99 / most | errors |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| side | calls | jobs before any ended | KiB a call | GET, nothing ends, ms p50 / p99 ", end="")
+    print("| GET, jobs end, ms p50 / p99 | woken after, ms p50 / p99 / most | errors |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in sides:
         start = SIDES[name]
         with TemporaryDirectory() as folder, start(Path(folder)) as side:

@@ -32,7 +32,8 @@ class Held:
     Attributes:
         asked, submitted: calls that were made, and how many had become jobs before any ended.
         bytes_a_call: resident memory beyond the idle process, each.
-        others_ms: latencies of other requests meanwhile.
+        others_ms: latencies of other requests while nothing ends.
+        others_ending_ms: the same, from when jobs begin to end until every call has its answer.
         woken_s: from the end of a job to the last byte at its caller.
         errors: answers that were no picture.
     """
@@ -41,6 +42,7 @@ class Held:
     submitted: int
     bytes_a_call: float
     others_ms: Sequence[float]
+    others_ending_ms: Sequence[float]
     woken_s: Sequence[float]
     errors: int
 
@@ -62,7 +64,10 @@ async def hold(side: Side, kind: str, url: str, calls: int, a_second: float, fol
     finisher = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.traffic.finisher", *arguments, cwd=REPO_ROOT
     )
+    answered = asyncio.Event()
+    asking = asyncio.create_task(_ask(side, sys.maxsize, seconds=150, until=answered))
     done, late = await asyncio.wait(waiting, timeout=150)
+    answered.set()
     for task in late:
         task.cancel()
     await finisher.wait()
@@ -72,6 +77,7 @@ async def hold(side: Side, kind: str, url: str, calls: int, a_second: float, fol
         submitted=submitted,
         bytes_a_call=(held - idle) / calls,
         others_ms=others_ms,
+        others_ending_ms=await asking,
         woken_s=_woken(side, answers, json.loads(ended_file.read_text())),
         errors=calls - sum(answer.status == 200 for answer in answers),  # noqa: PLR2004
     )
@@ -92,12 +98,16 @@ async def _until_still(side: Side, seconds: float) -> None:
             last, since = now, time.monotonic()
 
 
-async def _ask(side: Side, times: int) -> list[float]:
-    """Ask whether the process lives so often, or for a minute; return the latencies in ms, sorted."""
+async def _ask(
+    side: Side, times: int, *, seconds: float = 60, until: asyncio.Event | None = None
+) -> list[float]:
+    """Ask whether the process lives, so often or so long, or until then; return sorted latencies in ms."""
     found: list[float] = []
-    gives_up_at = time.monotonic() + 60
+    gives_up_at = time.monotonic() + seconds
     wire = await Wire.open(side.port)
     while len(found) < times and time.monotonic() < gives_up_at:
+        if until is not None and until.is_set():
+            break
         began_at = time.perf_counter()
         await wire.ask(get("/healthz"))
         found.append(1000 * (time.perf_counter() - began_at))
