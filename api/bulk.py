@@ -6,6 +6,8 @@ picture of 2 MB that is eight times the work of receiving it (docs/performance.m
 """
 
 import asyncio
+import socket
+import sys
 from collections import deque
 from typing import Any, Final
 
@@ -18,6 +20,10 @@ from api.link import connect, cut, error_of
 Blob = bytes | bytearray
 
 _LINE_BYTES: Final = 64 * 1024
+# Half of what the kernel's buffer for a connection holds by itself on most machines.
+_MOST_AT_ONCE: Final = 1024 * 1024
+_EOL: Final = b"\r\n"
+_ARRAY, _STRING, _ERROR = b"*$-"
 # More at once would not be faster, and opening a connection takes as long as ten reads: where thousands of
 # calls are woken together, the others wait for one of these.
 _MOST: Final = 16
@@ -78,22 +84,26 @@ class BulkReader:
 
 
 class _Reply(asyncio.BufferedProtocol):
-    """One connection, and the replies that are read on it: arrays of bulk strings, or an error."""
+    """One connection, and the replies that are read on it: arrays of bulk strings, or an error.
+
+    Lines and short values are read into memory that is used again; a long value goes into memory of its own,
+    with the end of line behind it, so that nothing of it is left to be read.
+    """
 
     def __init__(self, transport: asyncio.Transport, connection: Any) -> None:  # noqa: ANN401
         self._transport = transport
         self._connection = connection
+        self._alarm = _Alarm(transport)
         self._lines = bytearray(_LINE_BYTES)
-        self._end = 0
         self._begin(0)
 
     def _begin(self, replies: int) -> None:
         self._start = self._end = 0
         self._replies = replies
-        self._items: int | None = None
+        self._items = 0
         self._blob: bytearray | None = None
+        self._long: list[bytearray] = []
         self._filled = 0
-        self._owed = 0
         self._found: list[list[Blob | None]] = []
         self._done: asyncio.Future[list[list[Blob | None]]] | None = None
         self.answered = True
@@ -107,7 +117,12 @@ class _Reply(asyncio.BufferedProtocol):
         self.answered = False
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(b"".join(commands))
-        return await self._done
+        found = await self._done
+        for value in self._long:
+            # Not before: what is read into cannot be made shorter.
+            del value[-len(_EOL) :]
+        self._begin(0)  # a connection that waits for the next question keeps nothing of this answer
+        return found
 
     def close(self) -> None:
         """Close the connection."""
@@ -115,7 +130,7 @@ class _Reply(asyncio.BufferedProtocol):
 
     @override
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self._blob is not None and self._filled < len(self._blob):
+        if self._blob is not None:
             return memoryview(self._blob)[self._filled :]
         if self._end == len(self._lines):
             self._make_room()
@@ -124,13 +139,12 @@ class _Reply(asyncio.BufferedProtocol):
     @override
     def buffer_updated(self, nbytes: int) -> None:
         self.answered = True
-        if self._blob is not None:
-            self._filled += nbytes
-        else:
+        if self._blob is None:
             self._end += nbytes
+        elif not self._fill(self._blob, nbytes):
+            return
         try:
-            while self._step():
-                pass
+            self._read()
         except (redis.exceptions.RedisError, ValueError) as error:
             self._fail(error)
 
@@ -147,61 +161,84 @@ class _Reply(asyncio.BufferedProtocol):
         self._lines[: len(begun)] = begun
         self._start, self._end = 0, len(begun)
 
-    def _step(self) -> bool:
-        """Take in what has come; False where more must come first."""
-        if self._blob is not None:
-            if self._filled < len(self._blob):
-                return False
-            self._found[-1].append(self._blob)
-            self._blob, self._owed = None, 2
-        if self._owed:
-            return self._pass_the_end()
-        stop = self._lines.find(b"\r\n", self._start, self._end)
-        if self._done is None or self._done.done() or stop < 0:
-            return False
-        line, self._start = bytes(self._lines[self._start : stop]), stop + 2
-        if line[:1] == b"-":
-            raise error_of(line[1:].decode("utf-8", "replace"))
-        count = int(line[1:])
-        if line[:1] == b"*":
-            self._items = count
-            self._found.append([])
-            self._finish_when_whole()
-        elif line[:1] == b"$":
-            self._take(count)
-        else:
-            raise redis.exceptions.InvalidResponse(repr(line[:80]))
-        return True
+    def _read(self) -> None:
+        """Take in the lines that are here, and the values that they announce."""
+        if self._done is None or self._done.done():
+            return
+        lines, at, end = self._lines, self._start, self._end
+        while not (whole := self._whole()) and (stop := lines.find(_EOL, at, end)) >= 0:
+            kind, said = lines[at], lines[at + 1 : stop]
+            at = stop + len(_EOL)
+            if kind == _STRING and self._found:
+                at = self._take(int(said), at)
+            elif kind == _ARRAY:
+                self._items = int(said)
+                self._found.append([])
+            elif kind == _ERROR:
+                raise error_of(said.decode("utf-8", "replace"))
+            else:
+                raise redis.exceptions.InvalidResponse(repr(said[:80]))
+        self._start, self._end = (0, 0) if at == end else (at, end)
+        if whole:
+            self._done.set_result(self._found)
 
-    def _pass_the_end(self) -> bool:
-        """Pass over the end of line after a value."""
-        if self._end - self._start < self._owed:
-            return False
-        self._start += self._owed
-        self._owed = 0
-        if self._start == self._end:
-            self._start = self._end = 0
-        self._finish_when_whole()
-        return True
+    def _whole(self) -> bool:
+        """Whether every reply is here."""
+        found = self._found
+        return len(found) == self._replies and len(found[-1]) == self._items
 
-    def _take(self, length: int) -> None:
-        """Begin a value of so many bytes with what of it is here already."""
+    def _take(self, length: int, at: int) -> int:
+        """Take the value that begins there, or begin it with what of it is here; return where it ends."""
         if length < 0:
             self._found[-1].append(None)
-            self._finish_when_whole()
-            return
-        self._blob = bytearray(length)
-        self._filled = min(self._end - self._start, length)
-        self._blob[: self._filled] = self._lines[self._start : self._start + self._filled]
-        self._start += self._filled
-        if self._start == self._end:
-            self._start = self._end = 0
+            return at
+        stop = at + length
+        if stop + len(_EOL) <= self._end:
+            self._found[-1].append(self._lines[at:stop])
+            return stop + len(_EOL)
+        blob = self._blob = bytearray(length + len(_EOL))
+        self._filled = self._end - at
+        blob[: self._filled] = self._lines[at : self._end]
+        self._alarm.set(len(blob) - self._filled)
+        return self._end
 
-    def _finish_when_whole(self) -> None:
-        whole = len(self._found) == self._replies and len(self._found[-1]) == self._items
-        if whole and self._done and not self._done.done():
-            self._done.set_result(self._found)
+    def _fill(self, blob: bytearray, nbytes: int) -> bool:
+        """Note what was read into a long value; return whether it is whole."""
+        self._filled += nbytes
+        missing = len(blob) - self._filled
+        self._alarm.set(missing)
+        if missing:
+            return False
+        self._found[-1].append(blob)
+        self._long.append(blob)
+        self._blob = None
+        return True
 
     def _fail(self, error: Exception) -> None:
         if self._done and not self._done.done():
             self._done.set_exception(error)
+
+
+class _Alarm:
+    """When the kernel wakes us for what has come: at once, or when there is enough of it.
+
+    A long value comes in dozens of pieces. Woken for each of them, we would spend as much on waking as on
+    reading.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._socket = transport.get_extra_info("socket")
+        # TLS counts other bytes than we do, and what other systems make of it was not tried.
+        self._works = (
+            sys.platform == "linux"
+            and self._socket.family in {socket.AF_INET, socket.AF_INET6}
+            and transport.get_extra_info("ssl_object") is None
+        )
+        self._bytes = 1
+
+    def set(self, missing: int) -> None:
+        """Wake us when so much has come, or as much of it as is worth it."""
+        wanted = min(missing, _MOST_AT_ONCE) if missing > _LINE_BYTES else 1
+        if wanted != self._bytes and self._works:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+            self._bytes = wanted

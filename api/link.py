@@ -44,6 +44,18 @@ def packed(*words: Word) -> bytes:
     return b"".join(parts)
 
 
+class Form:
+    """A command of which nothing but the key changes: the rest of it is made once."""
+
+    def __init__(self, name: str, *after: Word) -> None:
+        self._before, self._after = packed(name, "", *after).split(b"$0\r\n", 1)
+
+    def packed(self, key: str) -> bytes:
+        """Return the command for a key."""
+        text = key.encode()
+        return b"%b$%d\r\n%b%b" % (self._before, len(text), text, self._after)
+
+
 def error_of(said: str) -> redis.exceptions.RedisError:
     """Return what the server said as redis-py raises it; one that still loads its data is not there yet."""
     return _ERRORS.get(said.partition(" ")[0], redis.exceptions.ResponseError)(said)

@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import redis
 import redis.asyncio as aioredis
 
 from api.bulk import Blob
-from api.link import packed
+from api.link import Form, packed
 from api.reach import Reach
 from api.submission import Submission
 from shared.errors import JobNotFound, ResultExpired
@@ -21,7 +21,6 @@ from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.jobs.record import FIELDS, JobRecord, parse
 from shared.jobs.status import Status
-from shared.params import MAX_IMAGES
 from shared.settings import JobSettings
 
 PreviewName = tuple[int, int]
@@ -76,6 +75,10 @@ class Submitted:
     now: tuple[JobRecord, Place | None] | None = None
 
 
+_RECORD: Final = Form("HMGET", *FIELDS)
+_RESULT: Final = Form("HGETALL")
+
+
 class ApiStore:
     """The job store as the API uses it."""
 
@@ -116,7 +119,7 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        (values,) = await self._reach.ask(self._record_of(job_id))
+        (values,) = await self._reach.ask(_RECORD.packed(self.keys.job(job_id)))
         return _owned(job_id, owner, values)
 
     async def read_placed(self, job_id: str, owner: str) -> tuple[JobRecord, Place | None]:
@@ -142,10 +145,10 @@ class ApiStore:
         Raises:
             JobNotFound: there is none, or it is somebody else's.
         """
-        record, images = await self._reach.ask_large(
-            self._record_of(job_id), self._images_of(job_id, MAX_IMAGES)
+        record, result = await self._reach.ask_large(
+            _RECORD.packed(self.keys.job(job_id)), _RESULT.packed(self.keys.result(job_id))
         )
-        return _owned(job_id, owner, record), [image for image in images if image is not None]
+        return _owned(job_id, owner, record), _in_order(result)
 
     async def images(self, job_id: str, n: int) -> list[Blob]:
         """Return the base64 of each image of a job.
@@ -153,11 +156,11 @@ class ApiStore:
         Raises:
             ResultExpired: its time to live has passed.
         """
-        (images,) = await self._reach.ask_large(self._images_of(job_id, n))
-        whole = [image for image in images if image is not None]
-        if len(whole) < n:
+        (result,) = await self._reach.ask_large(_RESULT.packed(self.keys.result(job_id)))
+        images = _in_order(result)
+        if len(images) < n:
             raise ResultExpired
-        return whole
+        return images
 
     async def preview_names(self, job_id: str) -> set[PreviewName]:
         """Return which previews of a job there are at the moment."""
@@ -185,7 +188,7 @@ class ApiStore:
         }
 
     def _seen(self, job_id: str) -> tuple[bytes, bytes]:
-        return self._record_of(job_id), self._reach.command("place", self._place_of(job_id))
+        return _RECORD.packed(self.keys.job(job_id)), self._reach.command("place", self._place_of(job_id))
 
     async def drain_s(self, model: str, cost: int) -> float:
         """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""
@@ -326,11 +329,11 @@ class ApiStore:
         parsed = (parse(i, dict(zip(FIELDS, row, strict=True))) for i, row in zip(job_ids, rows, strict=True))
         return [record for record in parsed if record is not None]
 
-    def _record_of(self, job_id: str) -> bytes:
-        return packed("HMGET", self.keys.job(job_id), *FIELDS)
 
-    def _images_of(self, job_id: str, n: int) -> bytes:
-        return packed("HMGET", self.keys.result(job_id), *range(n))
+def _in_order(result: Sequence[Any]) -> list[Blob]:
+    """Return the images of a result, whose fields are their places."""
+    images = {int(place): image for place, image in zip(result[::2], result[1::2], strict=True)}
+    return [images[place] for place in sorted(images)]
 
 
 def _checked(reply: object) -> list[Any]:

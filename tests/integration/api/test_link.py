@@ -1,9 +1,14 @@
 """The one connection of all requests: order, errors, and what happens when the server goes away."""
 
 import asyncio
+import gc
+import random
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -176,3 +181,76 @@ async def test_however_many_read_at_once_there_are_sixteen_connections(
 
     assert {len(values[0] or b"") for (values,) in found} == {300_000}
     assert len([each for each in client.client_list() if each["cmd"] == "hmget"]) <= 16
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_value_may_come_in_any_pieces(client: redis.Redis, mortal: EmbeddedServer, seed: int) -> None:
+    """Replies dribble in; the long values among them are announced to the kernel, the others are not."""
+    dice = random.Random(seed)
+    values = [dice.randbytes(size) for size in (1, 70_000, 2_500_000, 0, 65_534, 65_535, 65_536, 200_000)]
+    client.hset("values", mapping=dict(enumerate(values)))
+    whole = packed("HMGET", "values", *range(len(values)), "none")
+
+    async with _dribbling(dice, mortal) as port:
+        maker = async_client(RedisSettings(url=SecretStr(f"redis://{LOOPBACK}:{port}/0"), timeout_s=5))
+        reader = BulkReader(maker.connection_pool)
+        for _ in range(2):
+            found = await asyncio.wait_for(reader.ask(whole, packed("HMGET", "values", 2), whole), 20)
+
+            assert found == [[*values, None], [values[2]], [*values, None]]
+        reader.close()
+        await maker.aclose()
+
+
+async def test_after_a_long_value_the_kernel_tells_of_every_byte_again(
+    reader: BulkReader, client: redis.Redis
+) -> None:
+    client.hset("values", mapping={"0": b"a" * 3_000_000})
+    await reader.ask(packed("HMGET", "values", 0))
+
+    (reply,) = reader._idle
+
+    lowest = reply._transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+    assert lowest == 1
+
+
+async def test_a_connection_that_is_not_in_use_keeps_no_value(
+    reader: BulkReader, client: redis.Redis
+) -> None:
+    client.hset("values", mapping={"0": b"a" * 3_000_000})
+
+    ((value,),) = await reader.ask(packed("HMGET", "values", 0))
+    await asyncio.sleep(0)  # what has just run is forgotten
+
+    assert not [each for each in gc.get_referrers(value) if isinstance(each, list)]
+
+
+@asynccontextmanager
+async def _dribbling(dice: random.Random, server: EmbeddedServer) -> AsyncIterator[int]:
+    """Pass replies on in pieces of all sizes; what is yielded is the port."""
+
+    async def carry(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(LOOPBACK, urlsplit(server.url).port)
+
+        async def back() -> None:
+            while data := await from_server.read(2**20):
+                while data:
+                    size = dice.choice((1, 2, 3, 100, 5_000, 65_535, 65_536, 400_000))
+                    to_client.write(data[:size])
+                    data = data[size:]
+                    await to_client.drain()
+                    await asyncio.sleep(0.0005)
+            to_client.close()
+            ended.set()
+
+        going = asyncio.create_task(back())
+        while data := await client.read(65536):
+            to_server.write(data)
+        to_server.close()
+        await going
+
+    ended = asyncio.Event()
+    proxy = await asyncio.start_server(carry, LOOPBACK, 0)
+    yield proxy.sockets[0].getsockname()[1]
+    proxy.close()
+    await asyncio.wait_for(ended.wait(), 5)
