@@ -62,3 +62,12 @@ def test_progress_is_100_only_when_the_job_has_succeeded(
 
     assert record is not None
     assert record.progress == percent
+
+
+def test_no_prompt_is_kept_for_the_next_time_it_comes() -> None:
+    """What reads JSON keeps short texts, to know them again: thousands of prompts in every process."""
+    first, second = parse("id", RAW), parse("id", RAW)
+
+    assert first is not None
+    assert second is not None
+    assert first.params.prompt is not second.params.prompt
