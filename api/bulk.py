@@ -6,8 +6,6 @@ picture of 2 MB that is eight times the work of receiving it (docs/performance.m
 """
 
 import asyncio
-import socket
-import sys
 from collections import deque
 from typing import Any, Final
 
@@ -20,8 +18,6 @@ from api.link import connect, cut, error_of
 Blob = bytes | bytearray
 
 _LINE_BYTES: Final = 64 * 1024
-# Half of what the kernel's buffer for a connection holds by itself on most machines.
-_MOST_AT_ONCE: Final = 1024 * 1024
 _EOL: Final = b"\r\n"
 _ARRAY, _STRING, _ERROR = b"*$-"
 # More at once would not be faster, and opening a connection takes as long as ten reads: where thousands of
@@ -93,7 +89,6 @@ class _Reply(asyncio.BufferedProtocol):
     def __init__(self, transport: asyncio.Transport, connection: Any) -> None:  # noqa: ANN401
         self._transport = transport
         self._connection = connection
-        self._alarm = _Alarm(transport)
         self._lines = bytearray(_LINE_BYTES)
         self._begin(0)
 
@@ -199,15 +194,12 @@ class _Reply(asyncio.BufferedProtocol):
         blob = self._blob = bytearray(length + len(_EOL))
         self._filled = self._end - at
         blob[: self._filled] = self._lines[at : self._end]
-        self._alarm.set(len(blob) - self._filled)
         return self._end
 
     def _fill(self, blob: bytearray, nbytes: int) -> bool:
         """Note what was read into a long value; return whether it is whole."""
         self._filled += nbytes
-        missing = len(blob) - self._filled
-        self._alarm.set(missing)
-        if missing:
+        if self._filled < len(blob):
             return False
         self._found[-1].append(blob)
         self._long.append(blob)
@@ -217,28 +209,3 @@ class _Reply(asyncio.BufferedProtocol):
     def _fail(self, error: Exception) -> None:
         if self._done and not self._done.done():
             self._done.set_exception(error)
-
-
-class _Alarm:
-    """When the kernel wakes us for what has come: at once, or when there is enough of it.
-
-    A long value comes in dozens of pieces. Woken for each of them, we would spend as much on waking as on
-    reading.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._socket = transport.get_extra_info("socket")
-        # TLS counts other bytes than we do, and what other systems make of it was not tried.
-        self._works = (
-            sys.platform == "linux"
-            and self._socket.family in {socket.AF_INET, socket.AF_INET6}
-            and transport.get_extra_info("ssl_object") is None
-        )
-        self._bytes = 1
-
-    def set(self, missing: int) -> None:
-        """Wake us when so much has come, or as much of it as is worth it."""
-        wanted = min(missing, _MOST_AT_ONCE) if missing > _LINE_BYTES else 1
-        if wanted != self._bytes and self._works:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
-            self._bytes = wanted

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import random
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -185,7 +184,7 @@ async def test_however_many_read_at_once_there_are_sixteen_connections(
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_value_may_come_in_any_pieces(client: redis.Redis, mortal: EmbeddedServer, seed: int) -> None:
-    """Replies dribble in; the long values among them are announced to the kernel, the others are not."""
+    """Replies dribble in: a line, a value and its end of line may each be cut anywhere."""
     dice = random.Random(seed)
     values = [dice.randbytes(size) for size in (1, 70_000, 2_500_000, 0, 65_534, 65_535, 65_536, 200_000)]
     client.hset("values", mapping=dict(enumerate(values)))
@@ -200,18 +199,6 @@ async def test_a_value_may_come_in_any_pieces(client: redis.Redis, mortal: Embed
             assert found == [[*values, None], [values[2]], [*values, None]]
         reader.close()
         await maker.aclose()
-
-
-async def test_after_a_long_value_the_kernel_tells_of_every_byte_again(
-    reader: BulkReader, client: redis.Redis
-) -> None:
-    client.hset("values", mapping={"0": b"a" * 3_000_000})
-    await reader.ask(packed("HMGET", "values", 0))
-
-    (reply,) = reader._idle
-
-    lowest = reply._transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
-    assert lowest == 1
 
 
 async def test_a_connection_that_is_not_in_use_keeps_no_value(
