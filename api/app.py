@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from api import errors
 from api.generation_request import GenerationRequest
-from api.holding import HeldCalls
+from api.holding import RESUMED, HeldCalls
 from api.intake import Intake
 from api.middleware import PROBES, RequestContext
 from api.resources import build
@@ -90,8 +90,9 @@ def _telemetry() -> TelemetryConfig:
     Said in full, as it would also listen to variables of the environment and send what they name.
     """
 
-    def is_probe(scope: MutableMapping[str, Any]) -> bool:
-        return scope.get("path") in PROBES
+    def is_untold(scope: MutableMapping[str, Any]) -> bool:
+        # The request of a call that has been woken is none that came.
+        return scope.get("path") in PROBES or RESUMED in scope.get("state", ())
 
     return {
         "tracing": tracing.enabled(),
@@ -100,5 +101,5 @@ def _telemetry() -> TelemetryConfig:
         "logs": False,
         "operation_spans": False,
         "auto_configure": False,
-        "exclude": is_probe,
+        "exclude": is_untold,
     }

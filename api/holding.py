@@ -3,7 +3,7 @@
 A route says what a call waits for and how it is answered then. The waiting is done outside of the framework,
 and without a task: the connection lets go of everything that a waiting request does not need, and when the
 call is woken its answer comes through the application like a request of its own. That is most of what a
-held call would cost. Where a connection cannot do that, or traces want their span, a task waits.
+held call would cost. Where a connection cannot do that, or a trace wants its span, a task waits.
 """
 
 import asyncio
@@ -155,7 +155,7 @@ class HeldCalls:
     async def _park(self, call: Call, began_at: float, scope: Scope) -> bool:
         """Let the call wait without a task; False where it cannot."""
         parking: Parking | None = scope.get("extensions", {}).get(PARKING)
-        if parking is None or tracing.enabled():
+        if parking is None or tracing.current().recording:
             return False
         parked = Parked(
             call=call,

@@ -3,8 +3,7 @@
 FastAPI finds out for each request what its route depends on and checks each part on its own: that was half of
 what a submission cost (docs/performance.md). Here a request that is valid is read with the same models and
 handed to the same code at once. Whatever is unusual in it (a field or header that is wrong, given twice, or
-not understood) goes to FastAPI's route as it came, which is the one that says what is wrong; so does
-everything while traces are on.
+not understood) goes to FastAPI's route as it came, which is the one that says what is wrong.
 """
 
 import json
@@ -83,7 +82,7 @@ class Intake:
         method, path = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
         if method == "POST" and path == GENERATIONS_PATH:
             await self._generate(scope, receive, send)
-        elif method == "GET" and (found := _OF_A_JOB.fullmatch(path)) and not tracing.enabled():
+        elif method == "GET" and (found := _OF_A_JOB.fullmatch(path)):
             await self._show(found[1], found[2] or "", scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -94,7 +93,8 @@ class Intake:
         if credentials is None:
             await self._app(scope, receive, send)
             return
-        show, scope["route"] = self._of_a_job[what]
+        show, route = self._of_a_job[what]
+        _take(scope, route)
         more = {} if what else {"prefer": headers.get("prefer", "")}
 
         async def answer() -> Response:
@@ -112,14 +112,14 @@ class Intake:
         except (BodyTooLarge, NotJson) as error:
             await error_response(error)(scope, receive, send)
             return
-        taken = self._understood(headers, body) if once and not tracing.enabled() else None
+        taken = self._understood(headers, body) if once else None
         if taken is None:
             # Whatever kind of JSON the caller named, the parser behind knows it by this name only.
             others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
             scope["headers"] = [*others, (b"content-type", b"application/json")]
             await self._app(scope, _replay(body, receive), send)
             return
-        scope["route"] = self._generating
+        _take(scope, self._generating)
 
         async def answer() -> Response:
             caller = require(await identify(self._resources, taken.credentials), KeyScope.GENERATE)
@@ -196,6 +196,12 @@ def _credentials(headers: Headers) -> Credentials | None:
     if not (NAMED.fullmatch(organization) and NAMED.fullmatch(project)):
         return None
     return Credentials(headers.get("authorization", ""), organization, project)
+
+
+def _take(scope: Scope, route: APIRoute) -> None:
+    """Say which route has taken a request, as the framework would."""
+    scope["route"] = route
+    tracing.current().take(scope["method"], route.path)
 
 
 async def _answer_of(answer: Callable[[], Awaitable[Response]]) -> Response:

@@ -47,8 +47,8 @@ class Style(StrEnum):
 class Params(BaseModel):
     """What to draw. Checked by the API when the job is made and again by the worker when it is claimed."""
 
-    # An error that is logged must not repeat the prompt, and no process is to keep prompts: of the texts that it
-    # reads, pydantic would keep up to 16,384, to read them faster when they come again.
+    # An error that is logged must not repeat the prompt. And no process is to keep prompts: of the texts that
+    # it reads, pydantic would keep up to 16,384, to read them faster when they come again.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, cache_strings="keys")
 
     prompt: str = Field(min_length=1, max_length=32_000)

@@ -74,6 +74,11 @@ class OtelSpan(Span):
             "span_id": trace.format_span_id(context.span_id),
         }
 
+    @property
+    @override
+    def recording(self) -> bool:
+        return self._span.is_recording()
+
     @override
     def begin(
         self,
@@ -91,6 +96,11 @@ class OtelSpan(Span):
     @override
     def note(self, about: Attributes) -> None:
         self._span.set_attributes(about)
+
+    @override
+    def take(self, method: str, route: str) -> None:
+        self._span.update_name(f"{method} {route}")
+        self._span.set_attribute("http.route", route)
 
     @override
     def link(self, carrier: str) -> None:

@@ -34,6 +34,11 @@ class Span:
         """``trace_id`` and ``span_id`` as logs have them; nothing where nobody traces."""
         return {}
 
+    @property
+    def recording(self) -> bool:
+        """Whether what is said of it is kept; not where nobody traces, nor in a trace that is left out."""
+        return False
+
     def begin(
         self,
         name: str,
@@ -55,6 +60,9 @@ class Span:
 
     def note(self, about: Attributes) -> None:
         """Add to what it is about."""
+
+    def take(self, method: str, route: str) -> None:
+        """Name it, the span of a request, by the route that takes it."""
 
     def link(self, carrier: str) -> None:
         """Point to a span of another trace."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from api.holding import HeldCalls
 from shared import tracing
 from shared.redis_clients import sync_client
 from shared.settings import TracingSettings
@@ -128,6 +129,40 @@ def test_a_caller_who_does_not_want_a_trace_gets_none(traced: Service, collector
 
     assert answer.status_code == 202
     assert attempt.trace.endswith("-00")
+    assert [span.name for span in collector.spans] == ["GET /v1/models"]
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [("{job}", "/v1/images/jobs/{job_id}"), ("{job}/result", "/v1/images/jobs/{job_id}/result")],
+)
+def test_a_span_is_named_by_its_route_whichever_way_it_went(
+    traced: Service, collector: Collector, path: str, route: str
+) -> None:
+    answer = traced.caller.http.post(PATH, json=body(), headers={"prefer": "respond-async"})
+    traced.worker.do()
+    address = "/v1/images/jobs/" + path.format(job=answer.json()["id"])
+
+    traced.caller.http.get(address)
+    # Given twice, which is for the framework to understand.
+    traced.caller.http.get(address, headers=[("prefer", "wait=0"), ("prefer", "wait=0")])
+
+    told = collector.wait_for(f"GET {route}", 2)
+    assert {(span.about["http.route"], span.about["url.path"]) for span in told} == {(route, address)}
+
+
+def test_a_held_call_that_is_not_traced_waits_without_a_task(
+    traced: Service, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeldCalls, "_woken", None)
+    unsampled = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+
+    with traced.worker.serving():
+        answer = traced.caller.http.post(PATH, json=body(), headers={"traceparent": unsampled})
+    traced.caller.http.get("/v1/models")
+    collector.wait_for("GET /v1/models")
+
+    assert answer.status_code == 200
     assert [span.name for span in collector.spans] == ["GET /v1/models"]
 
 
