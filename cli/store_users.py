@@ -19,9 +19,9 @@ from shared.jobs import scripts
 _TO_CONNECT: Final = ("-@all", "+@connection", "-@admin", "-@dangerous")
 # Celery's transport: rings are pushed, taken, and where they go is written down once.
 _TO_RING: Final = ("lpush", "llen", "sadd", "smembers", "multi", "exec")
-_TO_HEAR_RINGS: Final = ("brpop", "rpop", "zrem", "hdel", "hget")
+_TO_HEAR_RINGS: Final = ("brpop", "rpop")
 # Its names carry no prefix of ours.
-_OF_CELERY: Final = ("_kombu.binding.celery", "_kombu.binding_permanent.celery", "unacked", "unacked_index")
+_OF_CELERY: Final = ("_kombu.binding.celery", "_kombu.binding_permanent.celery")
 # What a job's end changes, whoever ends it.
 _OF_JOBS: Final = (
     "job:*",
