@@ -4,7 +4,7 @@ redis-py's defaults differ between its constructors and between its versions, so
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import redis
 import redis.asyncio as aioredis
@@ -68,10 +68,12 @@ def _options(settings: RedisSettings, timeout_s: float | None, connections: int)
         "socket_keepalive": True,
         "health_check_interval": 3,
         "max_connections": connections,
-        "protocol": 2,
-        "decode_responses": False,
         **settings.tls(settings.url.get_secret_value()),
     }
+
+
+# What replies look like: the code reads these, whatever an address asks for.
+_SPOKEN: Final = {"protocol": 2, "decode_responses": False}
 
 
 def _backoff() -> ExponentialWithJitterBackoff:
@@ -90,7 +92,11 @@ def sync_client(
         connections: most connections of its pool.
     """
     options = _options(settings, timeout_s, connections)
-    return redis.Redis.from_url(settings.url.get_secret_value(), retry=Retry(_backoff(), retries), **options)
+    client = redis.Redis.from_url(
+        settings.url.get_secret_value(), retry=Retry(_backoff(), retries), **options
+    )
+    client.connection_pool.connection_kwargs.update(_SPOKEN)
+    return client
 
 
 def async_client(
@@ -101,5 +107,6 @@ def async_client(
     pool = aioredis.BlockingConnectionPool.from_url(
         settings.url.get_secret_value(), retry=AsyncRetry(_backoff(), retries), timeout=1, **options
     )
+    pool.connection_kwargs.update(_SPOKEN)
     pool.connection_class = _CONNECTIONS.get(pool.connection_class, pool.connection_class)
     return aioredis.Redis.from_pool(pool)

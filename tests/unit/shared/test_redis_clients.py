@@ -28,6 +28,15 @@ def test_time_outs_protocol_and_place_are_the_settings(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [sync_client, async_client])
+def test_an_address_cannot_change_what_replies_look_like(make: Any) -> None:
+    address = SecretStr("redis://host/0?protocol=3&decode_responses=true&client_name=mine")
+
+    chosen = options(make(RedisSettings(url=address)))
+
+    assert (chosen["protocol"], chosen["decode_responses"], chosen["client_name"]) == (2, False, "mine")
+
+
+@pytest.mark.parametrize("make", [sync_client, async_client])
 def test_what_blocks_has_a_time_out_of_its_own(make: Any) -> None:
     assert options(make(SETTINGS, timeout_s=8))["socket_timeout"] == 8
 
