@@ -5,6 +5,7 @@ redis-py's defaults differ between its constructors and between its versions, so
 
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 import redis.asyncio as aioredis
@@ -68,12 +69,20 @@ def _options(settings: RedisSettings, timeout_s: float | None, connections: int)
         "socket_keepalive": True,
         "health_check_interval": 3,
         "max_connections": connections,
+        **_SPOKEN,
         **settings.tls(settings.url.get_secret_value()),
     }
 
 
 # What replies look like: the code reads these, whatever an address asks for.
 _SPOKEN: Final = {"protocol": 2, "decode_responses": False}
+
+
+def _address(settings: RedisSettings) -> str:
+    """Return where Redis is, without what would overrule us."""
+    parts = urlsplit(settings.url.get_secret_value())
+    options = [pair for pair in parse_qsl(parts.query) if pair[0] not in _SPOKEN]
+    return urlunsplit(parts._replace(query=urlencode(options)))
 
 
 def _backoff() -> ExponentialWithJitterBackoff:
@@ -92,11 +101,7 @@ def sync_client(
         connections: most connections of its pool.
     """
     options = _options(settings, timeout_s, connections)
-    client = redis.Redis.from_url(
-        settings.url.get_secret_value(), retry=Retry(_backoff(), retries), **options
-    )
-    client.connection_pool.connection_kwargs.update(_SPOKEN)
-    return client
+    return redis.Redis.from_url(_address(settings), retry=Retry(_backoff(), retries), **options)
 
 
 def async_client(
@@ -105,8 +110,7 @@ def async_client(
     """Make an asyncio client; the arguments are those of :func:`sync_client`."""
     options = _options(settings, timeout_s, connections)
     pool = aioredis.BlockingConnectionPool.from_url(
-        settings.url.get_secret_value(), retry=AsyncRetry(_backoff(), retries), timeout=1, **options
+        _address(settings), retry=AsyncRetry(_backoff(), retries), timeout=1, **options
     )
-    pool.connection_kwargs.update(_SPOKEN)
     pool.connection_class = _CONNECTIONS.get(pool.connection_class, pool.connection_class)
     return aioredis.Redis.from_pool(pool)

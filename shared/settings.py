@@ -7,7 +7,7 @@ Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units a
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,7 +51,9 @@ class RedisSettings(Section):
             return self.broker_url.get_secret_value()
         parts = urlsplit(self.url.get_secret_value())
         database = int(parts.path.strip("/") or 0) + 1
-        return urlunsplit(parts._replace(path=f"/{database}"))
+        # Celery's driver knows no options behind a ? but those of TLS; it would stumble over the others.
+        options = [pair for pair in parse_qsl(parts.query) if pair[0].startswith("ssl_")]
+        return urlunsplit(parts._replace(path=f"/{database}", query=urlencode(options)))
 
     def of_the_broker(self) -> Self:
         """Return the settings of a client of the broker."""

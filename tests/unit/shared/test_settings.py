@@ -89,6 +89,7 @@ def test_secrets_are_not_shown() -> None:
         ("redis://host", "redis://host/1"),
         ("redis://:pw@host:6380/3", "redis://:pw@host:6380/4"),
         ("rediss://user:pw@host/0?ssl_cert_reqs=none", "rediss://user:pw@host/1?ssl_cert_reqs=none"),
+        ("redis://host/0?protocol=3&client_name=mine", "redis://host/1"),
     ],
 )
 def test_the_broker_is_the_next_database_of_the_same_server(url: str, broker: str) -> None:
