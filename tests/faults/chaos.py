@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -172,7 +172,7 @@ def keep(outcome: Outcome, workers: int, file: Path = RUNS) -> None:
     """Note a run for docs/reliability.md."""
     file.parent.mkdir(exist_ok=True)
     with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps({**asdict(outcome), "workers": workers}) + "\n")
+        lines.write(json.dumps({**vars(outcome), "workers": workers}) + "\n")
 
 
 def main() -> int:
