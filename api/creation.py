@@ -51,12 +51,12 @@ async def _held_or_accepted(
 ) -> Response:
     delivery, job_id = asked.delivery, submitted.job_id
     call = HeldCall(resources, asked.caller.owner, job_id, delivery, headers, fresh=submitted.made)
-    if delivery.prefer.hold_s is None:
-        if delivery.held:
-            resources.holds.enter(job_id)
-        return Held(call)
-    headers["preference-applied"] = delivery.prefer.applied
-    return Held(call) if delivery.prefer.hold_s > 0 else await call.accepted(submitted.now)
+    if delivery.prefer.hold_s is not None:
+        headers["preference-applied"] = delivery.prefer.applied
+    if not delivery.waits:
+        return await call.accepted(submitted.now)
+    resources.holds.enter(job_id)
+    return Held(call)
 
 
 def _refuse_or_name_unknown(document: dict[str, Any]) -> dict[str, str]:

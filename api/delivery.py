@@ -4,15 +4,17 @@ A result is spliced: the stored base64 goes between constant pieces of JSON, nev
 again.
 """
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from api.bulk import Blob
+from api.cancelling import cancel_all
 from api.errors import job_error
 from api.store import ApiStore, Place
 from shared.errors import JobNotFinished, ResultExpired
@@ -68,13 +70,26 @@ async def job_now(store: ApiStore, job_id: str, owner: str) -> dict[str, Any]:
     return job_object(*await store.read_placed(job_id, owner))
 
 
-def result_response(record: JobRecord, images: Sequence[Blob], headers: dict[str, str]) -> Response:
+class Recipient(Protocol):
+    """Who is told how far an answer has come: one of the two, once."""
+
+    async def answered(self) -> None:
+        """All but the last byte is sent."""
+
+    def left(self) -> None:
+        """The caller went before that."""
+
+
+def result_response(
+    record: JobRecord, images: Sequence[Blob], headers: dict[str, str], recipient: Recipient | None = None
+) -> Response:
     """Return the documented 200 body of a finished job, or raise the way it ended.
 
     Args:
         record: the job.
         images: the base64 of its images; none of a job that did not succeed.
         headers: of the response.
+        recipient: is told how far it comes.
 
     Raises:
         JobNotFinished: it has not ended.
@@ -87,23 +102,52 @@ def result_response(record: JobRecord, images: Sequence[Blob], headers: dict[str
         raise job_error(record.error, record.id)
     if len(images) < record.params.n:
         raise ResultExpired
-    return Pieces(splice(record, images), headers)
+    return Pieces(splice(record, images), headers, recipient)
 
 
 class Pieces(Response):
     """JSON that is sent in the pieces that it came in: joining them would copy every picture."""
 
-    def __init__(self, pieces: Sequence[Blob], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, pieces: Sequence[Blob], headers: Mapping[str, str], recipient: Recipient | None = None
+    ) -> None:
         self._pieces = pieces
+        self._recipient = recipient
         length = sum(map(len, pieces))
         super().__init__(None, 200, {**headers, "content-length": str(length)}, "application/json")
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        for piece in self._pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        *most, last = self._pieces
+        if self._recipient is None:
+            await _send_all(most, send)
+        elif not await _sent_to(self._recipient, most, receive, send):
+            return
+        await send({"type": "http.response.body", "body": last})
+
+
+async def _sent_to(recipient: Recipient, pieces: Iterable[Blob], receive: Receive, send: Send) -> bool:
+    """Send the pieces and tell the recipient how that went; whether its caller is still there."""
+    leaving = asyncio.ensure_future(receive())
+    taken = False
+    try:
+        await _send_all(pieces, send)
+        # Nothing, but it waits until what was sent before has gone out.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        taken = not leaving.done()
+    finally:
+        await cancel_all([leaving])
+        if not taken:
+            recipient.left()
+    if taken:
+        await recipient.answered()
+    return taken
+
+
+async def _send_all(pieces: Iterable[Blob], send: Send) -> None:
+    for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 def splice(record: JobRecord, images: Sequence[Blob]) -> list[Blob]:

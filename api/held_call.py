@@ -15,7 +15,7 @@ from api.prefer import Delivery
 from api.resources import Resources
 from api.store import Place
 from api.watch import State, Woken
-from shared.errors import HeldTooLong
+from shared.errors import DarkroomError, HeldTooLong
 from shared.jobs.record import JobRecord
 
 
@@ -45,17 +45,32 @@ class HeldCall:
         Raises:
             HeldTooLong: the job takes longer than a call may be held, and goes on.
         """
-        if self.delivery.held:
-            await self._tell_holds(why)
         if why is Woken.CALLER_GONE:
+            self.left()
             return left(self.job_id)
         if why is Woken.JOB:
-            store = self.resources.store
-            record, images = await accepted(lambda: store.read_with_result(self.job_id, self.owner))
-            return result_response(record, images, self.headers)
+            return await self._ended()
+        await self.resources.holds.keep(self.job_id)
         if self.delivery.prefer.hold_s is None:
             raise HeldTooLong(job_id=self.job_id)
         return await self.accepted()
+
+    async def _ended(self) -> Response:
+        store = self.resources.store
+        try:
+            record, images = await accepted(lambda: store.read_with_result(self.job_id, self.owner))
+            return result_response(record, images, self.headers, self)
+        except DarkroomError:
+            self.left()
+            raise
+
+    async def answered(self) -> None:
+        """Its caller has the pictures, but for the last byte."""
+        await self.resources.holds.answered(self.job_id)
+
+    def left(self) -> None:
+        """Its caller has gone, or gets no picture."""
+        self.resources.holds.gone(self.job_id, self.delivery)
 
     async def accepted(self, now: tuple[JobRecord, Place | None] | None = None) -> Response:
         """Return the job as it is now: a 202. ``now`` is that where it is known."""
@@ -65,15 +80,6 @@ class HeldCall:
         job = job_object(*now)
         headers = {**self.headers, "location": f"{JOBS_PATH}/{self.job_id}", "retry-after": "1"}
         return json_response(job, 202, headers)
-
-    async def _tell_holds(self, why: Woken) -> None:
-        holds = self.resources.holds
-        if why is Woken.CALLER_GONE:
-            holds.gone(self.job_id, self.delivery.on_disconnect)
-        elif why is Woken.TIME:
-            await holds.keep(self.job_id)
-        else:
-            holds.ended(self.job_id)
 
 
 @dataclass(frozen=True, slots=True)

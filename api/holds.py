@@ -2,15 +2,17 @@
 
 While a call is held, this process says every few seconds that its caller is still there. When the last one
 has gone, the job is cancelled after a grace in which a retry may attach, here or at another process. A
-process that dies stops saying so, and the reaper does the rest.
+process that dies stops saying so, and the reaper does the rest. A job whose picture has reached a caller is
+given to no retry.
 """
 
 import asyncio
 import secrets
 from collections import Counter
+from typing import Final
 
 from api.cancelling import cancel_all
-from api.prefer import OnDisconnect
+from api.prefer import Delivery, OnDisconnect
 from api.store import ApiStore
 from shared.errors import JobNotFound, StoreUnavailable
 from shared.logs import get_logger
@@ -18,7 +20,8 @@ from shared.settings import JobSettings
 
 log = get_logger(__name__)
 
-_CHUNK = 1000
+_CHUNK: Final = 1000
+_NEVER_MS: Final = -1
 
 
 class Holds:
@@ -29,6 +32,7 @@ class Holds:
         self._store = store
         self._settings = settings
         self._calls: Counter[str] = Counter()
+        self._unsaid: dict[str, bool] = {}
         self._renewing: asyncio.Task[None] | None = None
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -51,20 +55,32 @@ class Holds:
         """A call waits for this job. Its submission has told the store already."""
         self._calls[job_id] += 1
 
-    def ended(self, job_id: str) -> None:
-        """A call that waited for this job has its answer."""
-        self._leave(job_id)
+    async def answered(self, job_id: str) -> None:
+        """A call has its picture but for the last byte, which is sent when this has been said.
 
-    def gone(self, job_id: str, choice: OnDisconnect) -> None:
-        """The caller has hung up; returns at once."""
+        Where the store is away the caller gets it all the same, and this is said when the store is back.
+        """
+        last = self._leave(job_id)
+        try:
+            await self._answer(job_id, last=last)
+        except StoreUnavailable:
+            self._unsaid[job_id] = last or self._unsaid.get(job_id, False)
+
+    def gone(self, job_id: str, delivery: Delivery) -> None:
+        """The caller has hung up, or has no picture for another reason; returns at once."""
         if self._leave(job_id):
-            grace_ms = 0 if choice is OnDisconnect.CANCEL else int(self._settings.abandon_grace_s * 1000)
-            self._release(job_id, grace_ms)
+            self._release(job_id, self._grace_ms(delivery))
 
     async def keep(self, job_id: str) -> None:
-        """The call ends before its job, which goes on whoever waits for it."""
+        """The call ends before its job, which goes on; the caller is told which it is."""
         self._leave(job_id)
-        await self._store.release(job_id, self.holder, grace_ms=-1)
+        await self._store.release(job_id, self.holder, grace_ms=_NEVER_MS, told=True)
+
+    def _grace_ms(self, delivery: Delivery) -> int:
+        if delivery.keeps:
+            return _NEVER_MS
+        at_once = delivery.on_disconnect is OnDisconnect.CANCEL
+        return 0 if at_once else int(self._settings.abandon_grace_s * 1000)
 
     def _leave(self, job_id: str) -> bool:
         """Whether this was the last call for the job in this process."""
@@ -73,6 +89,12 @@ class Holds:
             return False
         del self._calls[job_id]
         return True
+
+    async def _answer(self, job_id: str, *, last: bool) -> None:
+        try:
+            await self._store.answer(job_id, self.holder, last=last)
+        except JobNotFound:
+            log.warning("hold.job_is_gone", job_id=job_id)
 
     def _release(self, job_id: str, grace_ms: int) -> None:
         async def release() -> None:
@@ -93,5 +115,11 @@ class Holds:
             try:
                 for start in range(0, len(job_ids), _CHUNK):
                     await self._store.hold(job_ids[start : start + _CHUNK], self.holder)
+                await self._say_what_is_unsaid()
             except StoreUnavailable:
                 log.warning("holds.not_renewed", jobs=len(job_ids))
+
+    async def _say_what_is_unsaid(self) -> None:
+        for job_id, last in list(self._unsaid.items()):
+            await self._answer(job_id, last=last and job_id not in self._calls)
+            del self._unsaid[job_id]

@@ -26,7 +26,7 @@ from api.prefer import IDEMPOTENCY_KEY_CHARS, RETRIES, Delivery, OnDisconnect
 from api.resources import Resources
 from api.routes.generations import GENERATIONS_PATH
 from api.routes.jobs import read_job, read_result
-from api.submitting import Asked
+from api.submitting import Asked, remembering_refusals
 from shared import tracing
 from shared.api_keys import Scope as KeyScope
 from shared.errors import BodyTooLarge, DarkroomError, NotJson
@@ -123,9 +123,10 @@ class Intake:
 
         async def answer() -> Response:
             caller = require(await identify(self._resources, taken.credentials), KeyScope.GENERATE)
-            await count(caller, self._resources, scope["state"])
             asked = Asked(taken.body, caller, taken.delivery, scope["state"]["request_id"])
-            return await create(asked, taken.document, self._resources)
+            async with remembering_refusals(asked, self._resources):
+                await count(caller, self._resources, scope["state"])
+                return await create(asked, taken.document, self._resources)
 
         await (await _answer_of(answer))(scope, receive, send)
 

@@ -79,9 +79,14 @@ class Delivery:
         return cls(Prefer.parse(prefer), on_disconnect, idempotency_key, retry=retry)
 
     @property
-    def held(self) -> bool:
-        """Whether the call is held for the result itself, so that its caller's going means something."""
-        return self.prefer.hold_s is None and self.on_disconnect is not OnDisconnect.CONTINUE
+    def waits(self) -> bool:
+        """Whether the call waits for the result, be it for a while."""
+        return self.prefer.hold_s != 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the job goes on when its caller hangs up."""
+        return self.prefer.hold_s is not None or self.on_disconnect is OnDisconnect.CONTINUE
 
 
 async def delivery(  # a plain function would be called in a thread

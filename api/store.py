@@ -75,6 +75,10 @@ class Submitted:
     now: tuple[JobRecord, Place | None] | None = None
 
 
+# Longer than a client waits for its next try: Retry-After says 60 s at most.
+_REFUSED_MS: Final = 150_000
+_MOST_REFUSED: Final = 1000
+
 _RECORD: Final = Form("HMGET", *FIELDS)
 _RESULT: Final = Form("HGETALL")
 
@@ -190,28 +194,36 @@ class ApiStore:
     def _seen(self, job_id: str) -> tuple[bytes, bytes]:
         return _RECORD.packed(self.keys.job(job_id)), self._reach.command("place", self._place_of(job_id))
 
-    async def drain_s(self, model: str, cost: int) -> float:
-        """Return the predicted seconds in which the model's workers do work of this cost; 1 where unknown."""
-        live_ms = int(self._settings.lease_s * 1000)
-        queued, backlog, pace, workers = await self._reach.run("load", model=model, live_ms=live_ms)
-        if not pace or not workers:
-            return 1.0
-        mean_cost = backlog / queued if queued else cost
-        return float(float(pace) * mean_cost / workers / 1000)
-
     async def hold(self, job_ids: list[str], holder: str) -> None:
         """Say that callers of this process still wait for these jobs."""
         await self._reach.run("hold", holder=holder, hold_ms=self._settings.hold_ms, ids=json.dumps(job_ids))
 
-    async def release(self, job_id: str, holder: str, *, grace_ms: int) -> None:
+    async def release(self, job_id: str, holder: str, *, grace_ms: int, told: bool = False) -> None:
         """Say that no caller of this process waits for a job any more.
 
         Args:
             job_id: the job.
             holder: this process.
             grace_ms: how long a retry may still attach; 0 cancels at once, -1 never.
+            told: the caller knows the job's id.
         """
-        await self._reach.run("release", id=job_id, holder=holder, grace_ms=grace_ms)
+        await self._reach.run("release", id=job_id, holder=holder, grace_ms=grace_ms, told=int(told))
+
+    async def answer(self, job_id: str, holder: str, *, last: bool) -> None:
+        """Say that a caller is about to have the last byte of a job's picture: no retry gets it any more.
+
+        Args:
+            job_id: the job.
+            holder: this process.
+            last: it holds no other call for the job.
+        """
+        await self._reach.run("answer", id=job_id, holder=holder, last=int(last))
+
+    async def refuse(self, owner: str, body_digest: str) -> None:
+        """Note that a call of this owner with this body was refused."""
+        await self._reach.run(
+            "refuse", owner=owner, body_digest=body_digest, most=_MOST_REFUSED, memory_ms=_REFUSED_MS
+        )
 
     async def cancel(self, job_id: str, owner: str) -> Status:
         """Cancel a job of this owner; a finished one is left as it is.

@@ -15,9 +15,9 @@ _REPLAY_TTL_MS: Final = 24 * 3600 * 1000
 class Submission:
     """A job to be made.
 
-    ``holder`` is the process that holds the caller's call, empty where the job goes on whoever waits for it;
-    ``max_wait_s`` is how long the caller would wait for the picture, ``trace`` what takes the trace
-    to a worker.
+    ``holder`` is the process that holds the caller's call, empty where its caller is told the id at once;
+    ``keep`` says that the job goes on whoever hangs up; ``max_wait_s`` is how long the caller would wait for
+    the picture, ``trace`` what takes the trace to a worker.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Submission:
     request_id: str
     body_digest: str
     holder: str
+    keep: bool
     max_wait_s: float
     weight: float = 1.0
     key_id: str = ""
@@ -65,10 +66,10 @@ class Submission:
             "worker_grace_ms": grace_ms,
             "replay_key": keys.key("replay", self.owner, self.replay_digest) if self.replay_digest else "",
             "replay_ttl_ms": _REPLAY_TTL_MS,
-            "attach_key": keys.key("attach", self.owner, self.body_digest),
             "retry": int(self.retry),
             "body_digest": self.body_digest,
             "holder": self.holder,
+            "keep": int(self.keep),
             "hold_ms": settings.hold_ms,
             "max_wait_ms": int(min(self.max_wait_s, settings.deadline_s) * 1000),
             "max_owed_ms": int(settings.max_owed_s_per_owner * 1000),

@@ -3,8 +3,8 @@
 import math
 import secrets
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from structlog.contextvars import bind_contextvars
@@ -17,7 +17,7 @@ from api.resources import Resources
 from api.store import Submitted
 from api.submission import Submission
 from shared import tracing
-from shared.errors import DarkroomError, QueueFull, Refused, TooManyJobs
+from shared.errors import DarkroomError, Refused, StoreUnavailable
 from shared.logs import get_logger
 from shared.tracing import Kind, Span
 
@@ -32,6 +32,24 @@ class Asked:
     caller: Caller
     delivery: Delivery
     request_id: str
+
+    @property
+    def digest(self) -> str:
+        """A keyed hash of what is asked for, not of the bytes: key order, spacing and nulls do not count."""
+        return self.caller.digest(self.body.model_dump_json())
+
+
+@asynccontextmanager
+async def remembering_refusals(asked: Asked, resources: Resources) -> AsyncIterator[None]:
+    """Remember a call that is refused: its retry is given no job of another call with the same body."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise  # its job may be there: only the reply was lost
+    except Refused:
+        with suppress(StoreUnavailable):
+            await resources.store.refuse(asked.caller.owner, asked.digest)
+        raise
 
 
 async def submit(asked: Asked, resources: Resources) -> Submitted:
@@ -70,9 +88,9 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
         request_id=asked.request_id,
         trace=span.carrier,
-        # What was asked for, not the bytes: key order, spacing and nulls make no other request.
-        body_digest=caller.digest(body.model_dump_json()),
-        holder=resources.holds.holder if delivery.held else "",
+        body_digest=asked.digest,
+        holder=resources.holds.holder if delivery.waits else "",
+        keep=delivery.keeps,
         max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
         weight=_weight(caller, settings.weights),
         key_id=caller.key.id if caller.key else "",
@@ -108,9 +126,6 @@ def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:
 async def _store(resources: Resources, submission: Submission, *, tell: bool) -> Submitted:
     try:
         return await resources.store.submit(submission, tell=tell)
-    except (QueueFull, TooManyJobs) as refusal:
-        drain_s = await resources.store.drain_s(submission.model, submission.cost)
-        raise type(refusal)(retry_after_s=math.ceil(drain_s)) from refusal
     except Refused as refusal:
         log.warning("job.refused", code=refusal.code, model=submission.model)
         raise

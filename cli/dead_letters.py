@@ -106,10 +106,10 @@ class DeadLetters:
             "worker_grace_ms": -1,
             "replay_key": "",
             "replay_ttl_ms": 0,
-            "attach_key": "",
             "retry": 0,
             "body_digest": "",
             "holder": "",
+            "keep": 1,
             "hold_ms": 0,
             "live_ms": int(self._jobs.lease_s * 1000),
         }

@@ -36,13 +36,13 @@ _OF_JOBS: Final = (
     "held",
     "holders:*",
     "owed:*",
-    "attach:*",
+    "unanswered:*",
     "done",
     "counts",
 )
 # What submission makes beside that, and what it reads to promise an end.
-_OF_SUBMISSION: Final = ("history:*", "replay:*", "order", "models")
-_OF_PREDICTION: Final = ("serving:*", "vtime:*", "pace", "latency", "result_bytes")
+_OF_SUBMISSION: Final = ("history:*", "replay:*", "refused:*", "order", "models")
+_OF_PREDICTION: Final = ("serving:*", "vtime:*", "pace", "latency", "results", "result_bytes")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Role:
 
 API: Final = Role(
     "api",
-    scripts=("submit", "place", "load", "hold", "release", "cancel", "rate"),
+    scripts=("submit", "place", "hold", "release", "answer", "refuse", "cancel", "rate"),
     writes=(*_OF_JOBS, *_OF_SUBMISSION, "rate:*"),
     reads=(
         *_OF_PREDICTION,
@@ -86,7 +86,6 @@ API: Final = Role(
         "worker:*",
         "moved",
         "dead",
-        "results",
         "eta_error",
         "api_keys",
     ),
@@ -122,7 +121,6 @@ WORKER: Final = Role(
         "draft:*",
         "result:*",
         "previews:*",
-        "results",
         "usage:*",
         "eta_error",
         "claimed:*",

@@ -59,9 +59,9 @@ class Caller:
             "worker_grace_ms": -1,
             "replay_key": "",
             "replay_ttl_ms": 600_000,
-            "attach_key": self.keys.key("attach", owner, body_digest) if body_digest else "",
             "retry": 0,
             "holder": "",
+            "keep": int(not more.get("holder")),
             "hold_ms": 10_000,
             "max_wait_ms": 10**12,
             "max_owed_ms": 10**12,
@@ -83,6 +83,16 @@ class Caller:
     def cancel(self, job_id: str, owner: str = "owner") -> str:
         status: bytes = self.run("cancel", job=self.keys.job(job_id), id=job_id, owner=owner)[0]
         return status.decode()
+
+    def release(self, job_id: str, holder: str, *, grace_ms: int = 10_000, told: bool = False) -> str:
+        (status,) = self.run("release", id=job_id, holder=holder, grace_ms=grace_ms, told=int(told))
+        return str(status.decode())
+
+    def answer(self, job_id: str, holder: str, *, last: bool = True) -> None:
+        self.run("answer", id=job_id, holder=holder, last=int(last))
+
+    def refused(self, body_digest: str, owner: str = "owner") -> None:
+        self.run("refuse", owner=owner, body_digest=body_digest, most=3, memory_ms=60_000)
 
     def place(self, job_id: str) -> list[Any]:
         return self.run("place", job=self.keys.job(job_id), id=job_id, live_ms=5000)

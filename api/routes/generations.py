@@ -19,7 +19,7 @@ from api.schemas import (
 )
 from api.sse import described
 from api.streams.images import COMPLETED, PARTIAL
-from api.submitting import Asked
+from api.submitting import Asked, remembering_refusals
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
 
@@ -73,6 +73,7 @@ def make_router(body_type: type[GenerationRequest]) -> APIRouter:
     ) -> Response:
         """Draw ``n`` images. The call is held until they are there, unless ``Prefer`` says otherwise."""
         asked = Asked(body, caller, delivery, request.state.request_id)
-        return await create(asked, json.loads(await request.body()), resources)
+        async with remembering_refusals(asked, resources):
+            return await create(asked, json.loads(await request.body()), resources)
 
     return router

@@ -36,15 +36,14 @@ class Streamed:
 
     def enter(self) -> None:
         """Note that a caller waits for the job, as for a held call."""
-        if self.delivery.held:
-            self.resources.holds.enter(self.job_id)
-            self._waits = True
+        self.resources.holds.enter(self.job_id)
+        self._waits = True
 
     def left(self) -> None:
         """The caller has hung up."""
         if self._waits:
             self._waits = False
-            self.resources.holds.gone(self.job_id, self.delivery.on_disconnect)
+            self.resources.holds.gone(self.job_id, self.delivery)
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yield OpenAI's events until the last picture, or an error."""
@@ -62,7 +61,6 @@ class Streamed:
             async with aclosing(self._until_ended(record)) as previews:
                 async for each in previews:
                     yield each
-        self._answered()
         record = await self._read()
         if record.status is not Status.SUCCEEDED:
             raise job_error(record.error, record.id)
@@ -71,6 +69,8 @@ class Streamed:
             async for each in self._previews(record, await patiently(self._names)):
                 yield each
         for index, image in enumerate(images):
+            if index == len(images) - 1:
+                await self._answered()
             data = {
                 "type": COMPLETED,
                 "created_at": (record.finished_at or 0) // 1000,
@@ -112,10 +112,10 @@ class Streamed:
             await self.resources.holds.keep(self.job_id)
         raise HeldTooLong(job_id=self.job_id)
 
-    def _answered(self) -> None:
+    async def _answered(self) -> None:
         if self._waits:
             self._waits = False
-            self.resources.holds.ended(self.job_id)
+            await self.resources.holds.answered(self.job_id)
 
     async def _read(self) -> JobRecord:
         return await accepted(lambda: self.resources.store.read(self.job_id, self.owner))

@@ -27,7 +27,8 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``done`` | stream | ids of jobs that have ended |
 | ``moved`` | stream | ids of jobs that started or were requeued |
 | ``dead`` | stream | jobs that failed because their workers were lost |
-| ``attach:{owner}:{digest}`` | string | the job that a retry with this body attaches to |
+| ``unanswered:{owner}:{digest}`` | zset | jobs whose picture has reached nobody by order of submission |
+| ``refused:{owner}`` | list | digests of the bodies of an owner's calls that were refused lately |
 | ``replay:{owner}:{digest}`` | string | the job and body digest of an Idempotency-Key |
 | ``claimed:{seed}`` | string | what a claim took, for the case that its reply was lost |
 | ``serving:{model}`` | zset | workers by their last heartbeat (ms) |

@@ -5,6 +5,7 @@ have, or leaves one out, is an error before anything is sent.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,12 +111,13 @@ def checked(reply: object) -> list[object]:
     """Return a script's reply without its code.
 
     Raises:
-        DarkroomError: the one that ``ERRORS`` gives for a negative code.
+        DarkroomError: the one that ``ERRORS`` gives for a negative code. Behind the code may stand in how
+            many milliseconds the same call is worth another try.
     """
     if not isinstance(reply, list) or not reply or not isinstance(reply[0], int):
         msg = f"a script answered {reply!r}"
         raise TypeError(msg)
     code, *rest = reply
     if code < 0:
-        raise ERRORS[code]
+        raise ERRORS[code](retry_after_s=math.ceil(rest[0] / 1000) if rest else None)
     return rest

@@ -123,7 +123,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(data=st.data(), grace_ms=st.sampled_from([-1, 0, 10**9]))
     def release(self, data: st.DataObject, grace_ms: int) -> None:
         job = data.draw(st.sampled_from(list(self.jobs.values())))
-        self.caller.run("release", id=job.id, holder="api", grace_ms=grace_ms)
+        self.caller.release(job.id, "api", grace_ms=grace_ms)
         if job.live and job.held and grace_ms == 0:
             job.status = "cancelled"
         elif job.live and grace_ms < 0:

@@ -8,6 +8,7 @@
 -- @returns {0}
 for _, id in ipairs(cjson.decode(ARGV[4])) do
   local job = read(id)
-  if job and (job.status == 'queued' or job.status == 'running') then hold(job, ARGV[2], now + tonumber(ARGV[3])) end
+  -- Of a job that has ended, the picture may be on its way to a caller that takes it slowly.
+  if job and (is_live(job) or score(key('holders', id), ARGV[2])) then hold(job, ARGV[2], now + tonumber(ARGV[3])) end
 end
 return {0}

@@ -13,18 +13,20 @@ local function score(name, member) return tonumber(redis.call('ZSCORE', name, me
 -- Read the fields of a record that every move needs; nil where there is no such job.
 local function read(id)
   local v = redis.call('HMGET', key('job', id), 'status', 'owner', 'lane', 'model', 'cost', 'weight', 'order',
-    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'attach', 'worker', 'keep')
+    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'unanswered', 'worker', 'keep', 'told')
   if not v[1] then return nil end
   return {id = id, status = v[1], owner = v[2], lane = v[3], model = v[4], cost = tonumber(v[5]),
     weight = tonumber(v[6]), order = v[7], attempt = tonumber(v[8]), losses = tonumber(v[9]),
     max_attempts = tonumber(v[10]), token = v[11], started_at = tonumber(v[12] or '0') or 0,
-    record_ttl_s = v[13], attach = v[14], worker = v[15], keep = v[16] == '1'}
+    record_ttl_s = v[13], unanswered = v[14] or '', worker = v[15], keep = v[16] == '1', told = v[17] == '1'}
 end
 
 -- Count what happened to jobs of a model, for the metrics: once for each change, whoever caused it.
 local function count(model, what, value, by)
   redis.call('HINCRBY', key('counts'), model .. ':' .. what .. ':' .. value, string.format('%d', by or 1))
 end
+
+local function is_live(job) return job.status == 'queued' or job.status == 'running' end
 
 local function virtual_time(model) return tonumber(redis.call('GET', key('vtime', model)) or '0') end
 
@@ -68,6 +70,12 @@ local function requeue(job)
   count(job.model, 'attempts', 'requeued')
 end
 
+-- Of a job that has its picture: those who wait for it are there until they have it, or say so no longer.
+local function outlive(holders)
+  local last = redis.call('ZREVRANGE', holders, 0, 0, 'WITHSCORES')[2]
+  if last then redis.call('PEXPIRE', holders, math.max(1, last - now)) end
+end
+
 -- Make a job terminal and announce it; `code` and `message` say why where it has no picture. The caller has
 -- checked that it is not terminal yet.
 local function conclude(job, status, code, message)
@@ -79,9 +87,9 @@ local function conclude(job, status, code, message)
   redis.call('ZREM', key('deadlines'), job.id)
   redis.call('ZREM', key('unfinished', job.owner), job.id)
   redis.call('ZREM', key('held'), job.id)
-  redis.call('DEL', key('holders', job.id))
+  if status == 'succeeded' then outlive(key('holders', job.id)) else redis.call('DEL', key('holders', job.id)) end
   if redis.call('DECRBY', key('owed', job.owner), job.cost) <= 0 then redis.call('DEL', key('owed', job.owner)) end
-  if status ~= 'succeeded' and job.attach ~= '' then redis.call('DEL', job.attach) end
+  if job.unanswered ~= '' and (status ~= 'succeeded' or job.told) then redis.call('ZREM', job.unanswered, job.id) end
   redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
   count(job.model, 'ended', status)
   if status == 'failed' then count(job.model, 'failed', code) end
@@ -110,17 +118,17 @@ end
 
 -- The caller who waits for a job is there until `expires_at`, unless it says so again.
 local function hold(job, holder, expires_at)
-  if job.keep then return end
-  redis.call('ZADD', key('holders', job.id), 'GT', expires_at, holder)
-  redis.call('PEXPIRE', key('holders', job.id), expires_at - now + 60000)
-  redis.call('ZADD', key('held'), 'GT', expires_at, job.id)
+  local holders = key('holders', job.id)
+  redis.call('ZADD', holders, 'GT', expires_at, holder)
+  if not is_live(job) then return outlive(holders) end
+  redis.call('PEXPIRE', holders, expires_at - now + 60000)
+  if not job.keep then redis.call('ZADD', key('held'), 'GT', expires_at, job.id) end
 end
 
 -- Somebody wants this job's result whoever hangs up: it is never cancelled for want of a caller.
 local function keep(id)
   redis.call('HSET', key('job', id), 'keep', '1')
   redis.call('ZREM', key('held'), id)
-  redis.call('DEL', key('holders', id))
 end
 
 -- Append one line to the job's attempt history.

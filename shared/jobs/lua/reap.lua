@@ -46,7 +46,7 @@ else
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', now, 'LIMIT', 0, most)) do
   local job = read(id)
-  if job and (job.status == 'queued' or job.status == 'running') then
+  if job and is_live(job) then
     expire(job)
     expired = expired + 1
   else
@@ -55,7 +55,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', now, '
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('held'), '-inf', now, 'LIMIT', 0, most)) do
   local job = read(id)
-  if job and (job.status == 'queued' or job.status == 'running') then
+  if job and is_live(job) then
     cancel(job)
     abandoned = abandoned + 1
   else

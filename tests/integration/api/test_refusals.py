@@ -111,6 +111,52 @@ def test_the_time_to_come_back_is_from_1_to_60_s_whatever_the_pace(serve: Serve,
     assert assert_refused(service.caller.generate(), 503, "queue_full") == bound
 
 
+def submit_ten(service: Service) -> str:
+    return [service.caller.submit() for _ in range(10)].pop()
+
+
+def cost_of(service: Service, job_id: str) -> int:
+    return int(service.worker.client.hget(service.key("job", job_id), "cost"))
+
+
+def test_a_queue_that_is_too_long_says_when_it_will_be_short_enough(serve: Serve) -> None:
+    service = serve(jobs={"max_wait_s": 100})
+    cost = cost_of(service, submit_ten(service))
+
+    learn_pace(service, 11_000 / cost)  # ten jobs of 11 s, and 11 s for this one: 21 s too many
+    assert assert_refused(service.caller.generate(), 503, "queue_full") == 21
+    learn_pace(service, 120_000 / cost)  # twenty minutes
+    assert assert_refused(service.caller.generate(), 503, "queue_full") == 60
+
+
+def test_a_full_queue_says_when_this_very_call_will_have_room(serve: Serve) -> None:
+    service = serve(jobs={"max_wait_s": 100, "max_queued": 10})
+    cost = cost_of(service, submit_ten(service))
+
+    learn_pace(service, 4_000 / cost)  # every 4 s a job ends, and 44 s are no long wait
+    assert assert_refused(service.caller.generate(), 503, "queue_full") == 4
+    learn_pace(service, 12_000 / cost)  # room in 12 s, but then still 120 s to wait
+    assert assert_refused(service.caller.generate(), 503, "queue_full") == 32
+
+
+def test_a_caller_with_too_much_work_is_told_when_enough_of_it_is_done(serve: Serve) -> None:
+    service = serve(jobs={"max_owed_s_per_owner": 100})
+    cost = cost_of(service, submit_ten(service))
+    learn_pace(service, 12_000 / cost)  # eleven jobs of 12 s: 32 s too much
+
+    assert assert_refused(service.caller.generate(), 429, "too_many_jobs") == 32
+
+
+def test_results_that_take_too_much_room_say_when_the_first_expires(serve: Serve) -> None:
+    service = serve(jobs={"max_result_bytes": 1024, "result_ttl_s": 30})
+    service.caller.submit()
+    attempt = service.worker.take()
+    service.worker.store.save_draft(attempt, [b"A" * 2048])
+    service.worker.store.finish(attempt, images=1, usage={}, size_bytes=2048)
+
+    assert 28 <= assert_refused(service.caller.generate(), 503, "queue_full") <= 30
+
+
 def test_the_time_to_come_back_follows_the_measured_pace(serve: Serve) -> None:
     service = serve(jobs={"max_unfinished_per_owner": 1})
     job_id = service.caller.submit()

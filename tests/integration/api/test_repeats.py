@@ -1,9 +1,13 @@
 """The same call again: replayed under its Idempotency-Key, or attached by an SDK's retry."""
 
+import json
+import socket
+
 import pytest
 
-from tests.http_caller import assert_error
-from tests.integration.conftest import Service
+from tests.http_caller import GENERATIONS, Response, assert_error
+from tests.integration.conftest import Serve, Service
+from tests.waiting import wait_until
 
 KEY = {"Idempotency-Key": "order 4711"}
 RETRY = {"x-stainless-retry-count": "1"}
@@ -151,3 +155,180 @@ def test_a_retry_count_of_any_length_is_read(service: Service) -> None:
     first = service.caller.submit()
 
     assert service.caller.submit({"x-stainless-retry-count": "9" * 5000}) == first
+
+
+# --- a retry without a key: never a picture that somebody has ---
+
+
+def waits(service: Service, calls: int) -> None:
+    wait_until(lambda: service.waiting == calls, what=f"{calls} held calls")
+
+
+def job_of(answer: Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-job-id"]
+
+
+def test_a_call_that_was_refused_and_tried_again_gets_a_picture_of_its_own(serve: Serve) -> None:
+    service = serve(jobs={"max_queued": 2})
+    calls = [service.caller.later(prompt="swan") for _ in range(2)]
+    waits(service, 2)
+    refused = service.caller.generate(prompt="swan")
+    assert_error(refused, 503, "queue_full", kind="server_error")
+    drawn = [service.worker.do(), service.worker.do()]
+    assert sorted(job_of(call.result(timeout=5)) for call in calls) == sorted(drawn)
+
+    retry = service.caller.later(RETRY, prompt="swan")
+
+    assert service.worker.do() not in drawn
+    assert job_of(retry.result(timeout=5)) not in drawn
+
+
+@pytest.mark.parametrize(
+    ("sections", "status", "code"),
+    [
+        ({"jobs": {"max_queued": 1}}, 503, "queue_full"),
+        ({"jobs": {"max_unfinished_per_owner": 1}}, 429, "too_many_jobs"),
+        ({"api": {"requests_per_minute": 1}}, 429, "rate_limit_exceeded"),
+    ],
+)
+def test_a_call_that_was_refused_shares_no_picture_with_one_that_is_held(
+    serve: Serve, sections: dict[str, dict[str, int]], status: int, code: str
+) -> None:
+    service = serve(**sections)
+    other = service.caller.later(prompt="swan")
+    waits(service, 1)
+    kind = "rate_limit_error" if status == 429 else "server_error"
+    assert_error(service.caller.generate(prompt="swan"), status, code, kind=kind)
+
+    attempt = service.worker.take()
+    if code != "queue_full":
+        # Refused again, and not attached.
+        assert_error(service.caller.generate(RETRY, prompt="swan"), status, code, kind=kind)
+        service.worker.finish(attempt)
+        assert job_of(other.result(timeout=5)) == attempt.job_id
+        return
+    retry = service.caller.later(RETRY, prompt="swan")
+    own = service.worker.do()
+    service.worker.finish(attempt)
+
+    assert job_of(other.result(timeout=5)) == attempt.job_id
+    assert job_of(retry.result(timeout=5)) == own
+
+
+def test_a_retry_never_gets_a_picture_that_was_delivered(service: Service) -> None:
+    call = service.caller.later(prompt="swan")
+    first = service.worker.do()
+    assert job_of(call.result(timeout=5)) == first
+
+    retry = service.caller.later(RETRY, prompt="swan")
+
+    assert service.worker.do() != first
+    assert job_of(retry.result(timeout=5)) != first
+
+
+def test_a_retry_never_gets_a_picture_that_was_streamed(service: Service) -> None:
+    call = service.caller.later(prompt="swan", stream=True)
+    first = service.worker.do()
+    assert call.result(timeout=5).text.count("image_generation.completed") == 2
+
+    service.caller.later(RETRY, prompt="swan", stream=True)
+
+    assert service.worker.do() != first
+
+
+class Raw:
+    """A caller who may stop reading, and may hang up: a bare connection."""
+
+    def __init__(self, service: Service, **fields: object) -> None:
+        host, port = service.api.url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=20)
+        service.stack.callback(self.socket.close)
+        body = json.dumps(fields).encode()
+        head = f"POST {GENERATIONS} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer key\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.socket.sendall(head.encode() + body)
+
+    def hang_up(self) -> None:
+        # At once, whatever is still to be read.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+
+def holders(service: Service, job_id: str) -> int:
+    held: int = service.worker.client.zcard(service.key("holders", job_id))
+    return held
+
+
+def test_a_picture_that_was_drawn_while_nobody_was_left_is_the_retrys(service: Service) -> None:
+    caller = Raw(service, prompt="swan")
+    attempt = service.worker.take()
+    waits(service, 1)
+    caller.hang_up()
+    wait_until(lambda: holders(service, attempt.job_id) == 0, what="the hang-up to be noticed")
+    service.worker.finish(attempt)
+
+    assert job_of(service.caller.generate(RETRY, prompt="swan")) == attempt.job_id
+    assert holders(service, attempt.job_id) == 0
+
+
+def finish_large(service: Service, size_bytes: int) -> str:
+    attempt = service.worker.take()
+    service.worker.store.save_draft(attempt, [b"A" * size_bytes])
+    service.worker.store.finish(attempt, images=1, usage={}, size_bytes=size_bytes)
+    return attempt.job_id
+
+
+LARGE = 16 * 1024 * 1024  # more than the buffers of a connection hold
+
+
+def test_a_picture_of_which_only_a_part_arrived_is_the_retrys(service: Service) -> None:
+    caller = Raw(service, prompt="swan")
+    waits(service, 1)
+    job_id = finish_large(service, LARGE)
+    assert caller.socket.recv(100).startswith(b"HTTP/1.1 200")
+    caller.hang_up()
+    wait_until(lambda: holders(service, job_id) == 0, what="the hang-up to be noticed")
+
+    retry = service.caller.generate(RETRY, prompt="swan")
+
+    assert job_of(retry) == job_id
+    assert len(retry.content) > LARGE
+
+
+def test_a_picture_that_is_on_its_way_is_no_retrys(service: Service) -> None:
+    caller = Raw(service, prompt="swan")
+    waits(service, 1)
+    job_id = finish_large(service, LARGE)
+    assert caller.socket.recv(100).startswith(b"HTTP/1.1 200")
+
+    retry = service.caller.later(RETRY, prompt="swan")
+    assert service.worker.do() != job_id
+    assert job_of(retry.result(timeout=5)) != job_id
+
+    received = 0
+    while received < LARGE:
+        received += len(caller.socket.recv(1024 * 1024))
+    wait_until(lambda: holders(service, job_id) == 0, what="the call to be answered")
+
+
+def test_of_two_calls_with_one_body_the_retry_gets_the_one_that_was_given_up(service: Service) -> None:
+    lost = Raw(service, prompt="swan")
+    waits(service, 1)
+    other = service.caller.later(prompt="swan")
+    waits(service, 2)
+    lost.hang_up()
+    waits(service, 1)
+
+    retry = service.caller.later(RETRY, prompt="swan")
+    waits(service, 2)
+    drawn = {service.worker.do(), service.worker.do()}
+
+    assert {job_of(retry.result(timeout=5)), job_of(other.result(timeout=5))} == drawn
+    assert service.worker.claim() is None
+
+
+def test_a_retry_with_an_idempotency_key_goes_by_the_key_alone(service: Service) -> None:
+    first = service.caller.submit(prompt="swan")
+
+    assert service.caller.submit({**RETRY, **KEY}, prompt="swan") != first

@@ -57,16 +57,19 @@ def test_what_was_read_decides_how_long_a_call_is_held(
 
 
 @pytest.mark.parametrize(
-    ("header", "choice", "held"),
+    ("header", "choice", "waits", "keeps"),
     [
-        ("", OnDisconnect.GRACE, True),
-        ("", OnDisconnect.CANCEL, True),
-        ("", OnDisconnect.CONTINUE, False),
-        ("respond-async", OnDisconnect.GRACE, False),
-        ("wait=7", OnDisconnect.CANCEL, False),
+        ("", OnDisconnect.GRACE, True, False),
+        ("", OnDisconnect.CANCEL, True, False),
+        ("", OnDisconnect.CONTINUE, True, True),
+        ("respond-async", OnDisconnect.GRACE, False, True),
+        ("wait=7", OnDisconnect.CANCEL, True, True),
+        ("wait=0", OnDisconnect.CANCEL, False, True),
     ],
 )
-def test_a_caller_means_something_to_its_job_while_it_is_held_for_the_result(
-    header: str, choice: OnDisconnect, *, held: bool
+def test_a_delivery_says_whether_its_call_waits_and_whether_the_job_needs_it(
+    header: str, choice: OnDisconnect, *, waits: bool, keeps: bool
 ) -> None:
-    assert Delivery(Prefer.parse(header), choice, "").held is held
+    delivery = Delivery(Prefer.parse(header), choice, "")
+
+    assert (delivery.waits, delivery.keeps) == (waits, keeps)

@@ -283,10 +283,10 @@ def test_a_job_lives_while_a_caller_holds_it(caller: Caller) -> None:
     job_id = caller.submit(holder="api1", hold_ms=50)
     caller.run("hold", holder="api2", hold_ms=600_000, ids=json.dumps([job_id]))
 
-    caller.run("release", id=job_id, holder="api1", grace_ms=0)
+    caller.release(job_id, "api1", grace_ms=0)
     assert caller.status(job_id) == "queued"
     assert caller.client.zscore(held, job_id) > _now(caller) + 500_000
-    caller.run("release", id=job_id, holder="api2", grace_ms=0)
+    caller.release(job_id, "api2", grace_ms=0)
 
     assert caller.status(job_id) == "cancelled"
 
@@ -294,7 +294,7 @@ def test_a_job_lives_while_a_caller_holds_it(caller: Caller) -> None:
 def test_a_job_is_abandoned_after_its_grace(caller: Caller, redis_client: redis.Redis, prefix: str) -> None:
     store = WorkerStore(redis_client, JobSettings(reap_s=0.001), prefix)
     job_id = caller.submit(holder="api1")
-    caller.run("release", id=job_id, holder="api1", grace_ms=20)
+    caller.release(job_id, "api1", grace_ms=20)
 
     wait_until(lambda: (reaped := store.reap()) is not None and reaped.abandoned == 1)
 
@@ -303,7 +303,7 @@ def test_a_job_is_abandoned_after_its_grace(caller: Caller, redis_client: redis.
 
 def test_a_retry_within_the_grace_keeps_the_job(caller: Caller) -> None:
     job_id = caller.submit(holder="api1", body_digest="b")
-    caller.run("release", id=job_id, holder="api1", grace_ms=20)
+    caller.release(job_id, "api1", grace_ms=20)
 
     assert caller.submit(holder="api2", body_digest="b", retry=1, hold_ms=600_000) == job_id
 
@@ -314,7 +314,7 @@ def test_a_job_somebody_wants_anyway_is_never_abandoned(caller: Caller) -> None:
     job_id = caller.submit(holder="api1", body_digest="b")
     caller.submit(holder="", body_digest="b", retry=1)
 
-    caller.run("release", id=job_id, holder="api1", grace_ms=0)
+    caller.release(job_id, "api1", grace_ms=0)
 
     assert caller.status(job_id) == "queued"
     assert not caller.client.exists(caller.keys.key("held"))
@@ -503,6 +503,165 @@ def test_a_retry_attaches_to_the_live_job_with_its_body(caller: Caller) -> None:
     assert caller.submit(body_digest="b1", retry=0) != first
 
 
+def held(caller: Caller, holder: str = "api1", **more: Any) -> str:
+    return caller.submit(holder=holder, body_digest="b", hold_ms=600_000, **more)
+
+
+def drawn(store: WorkerStore) -> None:
+    (attempt,) = claim(store)
+    finish(store, attempt)
+
+
+def test_a_retry_never_gets_a_picture_that_a_caller_has(caller: Caller, store: WorkerStore) -> None:
+    first = held(caller)
+    drawn(store)
+    caller.answer(first, "api1")
+
+    assert held(caller, "api2", retry=1) != first
+
+
+def test_a_retry_gets_the_picture_that_was_drawn_when_nobody_was_left(
+    caller: Caller, store: WorkerStore
+) -> None:
+    first = held(caller)
+    caller.release(first, "api1")
+    drawn(store)
+
+    assert held(caller, "api2", retry=1) == first
+    # Now somebody is there again.
+    assert held(caller, "api3", retry=1) != first
+
+
+def test_a_picture_on_its_way_to_a_caller_is_no_retrys(caller: Caller, store: WorkerStore) -> None:
+    first = held(caller)
+    drawn(store)
+    second = held(caller, "api2", retry=1)
+    assert second != first
+
+    caller.release(first, "api1")
+    assert held(caller, "api2", retry=1) == first
+
+
+def test_a_caller_that_takes_its_picture_slowly_is_still_there(caller: Caller, store: WorkerStore) -> None:
+    first = caller.submit(holder="api1", body_digest="b", hold_ms=600_000)
+    drawn(store)
+    caller.client.zadd(caller.keys.key("holders", first), {"api1": 1})
+    caller.run("hold", holder="api1", hold_ms=600_000, ids=json.dumps([first]))
+
+    assert held(caller, "api2", retry=1) != first
+
+
+def test_a_process_that_died_with_a_drawn_picture_leaves_it_to_a_retry(
+    caller: Caller, store: WorkerStore
+) -> None:
+    first = caller.submit(holder="api1", body_digest="b", hold_ms=50)
+    drawn(store)
+    holders = caller.keys.key("holders", first)
+    wait_until(lambda: not caller.client.exists(holders), 5)
+
+    assert held(caller, "api2", retry=1) == first
+
+
+def test_a_retry_gets_no_picture_that_has_expired(caller: Caller, store: WorkerStore) -> None:
+    first = held(caller)
+    caller.release(first, "api1")
+    drawn(store)
+    caller.client.hset(caller.keys.job(first), "expires_at", 1)
+
+    assert held(caller, "api2", retry=1) != first
+
+
+def test_of_several_calls_with_one_body_a_retry_gets_the_one_that_was_left(caller: Caller) -> None:
+    jobs = [held(caller), held(caller), held(caller)]
+    caller.release(jobs[1], "api1")
+
+    assert held(caller, "api2", retry=1) == jobs[1]
+    # The rest are held by calls that may have gone unseen: each is another retry's.
+    assert {held(caller, "api2", retry=1) for _ in range(3)} == set(jobs)
+
+
+def test_a_call_that_was_refused_shares_no_job_of_another_call(caller: Caller) -> None:
+    other = held(caller)
+    caller.refused("b")
+
+    retried = held(caller, "api2", retry=1)
+    assert retried != other
+    # It was refused once.
+    assert held(caller, "api2", retry=1) in {other, retried}
+
+
+def test_a_refusal_is_forgotten_by_the_retry_that_finds_no_job(caller: Caller) -> None:
+    caller.refused("b")
+    first = held(caller, retry=1)
+
+    assert held(caller, "api2", retry=1) == first
+
+
+def test_refusals_of_one_body_concern_no_other(caller: Caller) -> None:
+    first = held(caller)
+    caller.refused("another body")
+    caller.refused("b", owner="another")
+
+    assert held(caller, "api2", retry=1) == first
+
+
+def test_so_many_refusals_are_remembered(caller: Caller) -> None:
+    for n in range(5):
+        caller.refused(f"b{n}")
+
+    assert caller.client.lrange(caller.keys.key("refused", "owner"), 0, -1) == [b"b4", b"b3", b"b2"]
+    assert 0 < caller.client.pttl(caller.keys.key("refused", "owner")) <= 60_000
+
+
+def test_a_job_whose_id_its_caller_knows_is_no_retrys_once_it_has_ended(
+    caller: Caller, store: WorkerStore
+) -> None:
+    first = caller.submit(body_digest="b")
+    assert caller.submit(body_digest="b", retry=1) == first
+    drawn(store)
+
+    assert caller.submit(body_digest="b", retry=1) != first
+
+
+def test_a_caller_that_is_told_the_id_after_a_while_can_fetch_the_picture(
+    caller: Caller, store: WorkerStore
+) -> None:
+    early, late = held(caller, keep=1), held(caller, keep=1)
+    caller.release(early, "api1", grace_ms=-1, told=True)
+    drawn(store)
+    drawn(store)
+    caller.release(late, "api1", grace_ms=-1, told=True)
+
+    assert held(caller, "api2", retry=1) not in {early, late}
+
+
+def test_a_job_that_is_kept_is_held_and_never_abandoned(caller: Caller) -> None:
+    first = held(caller, keep=1)
+    assert not caller.client.exists(caller.keys.key("held"))
+    other = held(caller, "api2", keep=1)
+    caller.release(first, "api1", grace_ms=0)
+
+    assert caller.status(first) == "queued"
+    assert held(caller, "api3", retry=1) == first, "nobody waits for it: it comes before one that is held"
+    assert other
+
+
+def test_an_idempotency_key_tells_calls_apart_and_not_their_bodies(caller: Caller) -> None:
+    first = held(caller, replay_key=caller.keys.key("replay", "k1"))
+
+    assert held(caller, replay_key=caller.keys.key("replay", "k2"), retry=1) != first
+    assert held(caller, retry=1) != first
+
+
+def test_no_more_than_a_hundred_calls_with_one_body_are_kept_apart(caller: Caller) -> None:
+    jobs = [held(caller) for _ in range(102)]
+    caller.release(jobs[0], "api1")
+
+    name = caller.keys.key("unanswered", "owner", "b")
+    assert [i.decode() for i in caller.client.zrange(name, 0, -1)] == jobs[2:]
+    assert held(caller, "api2", retry=1) == jobs[2]
+
+
 def test_a_retry_after_a_cancel_is_a_new_job(caller: Caller) -> None:
     first = caller.submit(body_digest="b1")
     caller.cancel(first)
@@ -541,9 +700,10 @@ def test_finished_jobs_teach_the_pace(caller: Caller, store: WorkerStore) -> Non
         "cancel",
         "reap",
         "place",
-        "load",
         "hold",
         "release",
+        "answer",
+        "refuse",
     ],
 )
 def test_every_script_says_what_it_takes_and_returns(name: str) -> None:
