@@ -32,7 +32,7 @@ EXPECTED_EXITS: Final = {-9, 0, 70}
 MOST_THREADS: Final = 40
 RUNS: Final = REPO_ROOT / ".darkroom" / "chaos-runs.jsonl"
 HOUR_S: Final = 3600.0
-# Those who ask at this API process are in a hurry: deadlines pass, queued and running.
+# Those who ask at this API process are in a hurry: deadlines pass, queued and running; and it is soon full.
 HASTY: Final = "api-3"
 
 
@@ -153,7 +153,7 @@ def run(folder: Path, seed: int, seconds: float, workers: int) -> Outcome:
     with Cluster(folder, WORKER__STALL_S="12", WORKER__DRAIN_S="2", JOBS__ABANDON_GRACE_S="2") as cluster:
         cluster.add_api("api-1")
         cluster.add_api("api-2", proxied=True)
-        cluster.add_api(HASTY, JOBS__DEADLINE_S="1.5")
+        cluster.add_api(HASTY, JOBS__DEADLINE_S="1.5", JOBS__MAX_QUEUED="4")
         for number in range(1, workers + 1):
             cluster.add_worker(
                 f"w{number}",

@@ -1,5 +1,5 @@
 """Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves, who
-insist at another process, and who ask for everything at once."""
+insist at another process, who want another picture of the same, and who ask for everything at once."""
 
 import asyncio
 import base64
@@ -16,6 +16,7 @@ from tests.faults.harness.lasting import lasting
 PNG: Final = b"\x89PNG"
 # What a call may end with while everything breaks; 500s are judged by their code.
 EXPECTED: Final = {200, 202, 409, 429, 503}
+RETRIED: Final = {429, 503}
 INSISTS: Final = 5
 FLOOD: Final = 40
 EXPECTED_CODES: Final = {"generation_failed", "worker_lost", "deadline_exceeded", "job_cancelled"}
@@ -28,6 +29,7 @@ class Load:
         self.accepted: list[str] = []
         self.answers: Counter[str] = Counter()
         self.problems: list[str] = []
+        self._had: set[str] = set()
         self._stopping = asyncio.Event()
         self._seed = seed
         self._urls = urls
@@ -66,10 +68,11 @@ class Load:
             self._cancel,
             self._repeat,
             self._insist,
+            self._ask_for_more,
             self._stream,
             self._flood,
         ]
-        (way,) = rng.choices(ways, [20, 20, 10, 10, 10, 10, 10, 1])
+        (way,) = rng.choices(ways, [20, 20, 10, 10, 10, 10, 10, 10, 1])
         try:
             await way(rng, caller, rng.choice(callers), prompt)
         except (httpx2.TransportError, TimeoutError) as error:
@@ -107,7 +110,9 @@ class Load:
         if len({a.headers["x-job-id"] for a in drawn}) > 1 or len({a.content for a in drawn}) > 1:
             self.problems.append(f"two jobs for one key: {prompt}")
 
-    async def _insist(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+    async def _insist(
+        self, rng: random.Random, caller: Caller, other: Caller, prompt: str
+    ) -> httpx2.Response | None:
         """Do as the official client does: try again, somewhere, until there is a picture or a reason."""
         for retry in range(INSISTS):
             headers = {"x-stainless-retry-count": str(retry)} if retry else {}
@@ -117,9 +122,23 @@ class Load:
                 self.answers[type(error).__name__] += 1
             else:
                 self._judge(response, prompt)
-                if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
-                    return
+                if response.status_code not in RETRIED:
+                    return response
             await lasting(rng.uniform(0.2, 1))
+        return None
+
+    async def _ask_for_more(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
+        """Ask for the same as ever, a few times in a row: no answer is ever one that this owner has had."""
+        same = f"{prompt.partition('.')[0]}, as ever slow:5"
+        for _ in range(rng.randint(2, 4)):
+            response = await self._insist(rng, caller, other, same)
+            if response is None or response.status_code != httpx2.codes.OK:
+                continue
+            job_id = response.headers["x-job-id"]
+            if job_id in self._had:
+                self.problems.append(f"the picture of {job_id} was given twice: {same}")
+            self._had.add(job_id)
+            self.answers["another of the same"] += 1
 
     async def _stream(self, _: random.Random, caller: Caller, __: Caller, prompt: str) -> None:
         """A stream ends with a picture, with a reason, or because its process was killed."""
