@@ -3,7 +3,7 @@
 import math
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from api.submission import Submission
 from shared import tracing
 from shared.errors import DarkroomError, QueueFull, Refused, TooManyJobs
 from shared.logs import get_logger
+from shared.params import MAX_SEED
 from shared.tracing import Kind, Span
 
 log = get_logger(__name__)
@@ -54,7 +55,7 @@ async def submit(asked: Asked, resources: Resources) -> Submitted:
 async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
     body, caller, delivery = asked.body, asked.caller, asked.delivery
     followed = body.stream or delivery.prefer.hold_s is not None
-    params = body.params(secrets.randbits(32), followed=followed)
+    params = body.params(chosen_seed(body.n), followed=followed)
     spec = await resources.offer.choose(body.model, params, caller.key.models if caller.key else ())
     await resources.offer.require_memory()
     await resources.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
@@ -63,7 +64,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
     submission = Submission(
         id=secrets.token_hex(16),
         owner=caller.owner,
-        lane=caller.lane(body.user),
+        lane=caller.lane(body.end_user),
         model=spec.name,
         params=params.model_dump_json(),
         # A whole number of thousandths, so that sums of costs never drift.
@@ -71,7 +72,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         request_id=asked.request_id,
         trace=span.carrier,
         # What was asked for, not the bytes: key order, spacing and nulls make no other request.
-        body_digest=caller.digest(body.model_dump_json()),
+        body_digest=caller.digest(body.canonical()),
         holder=resources.holds.holder if delivery.held else "",
         max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
         weight=_weight(caller, settings.weights),
@@ -80,7 +81,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         replay_digest=caller.digest(key) if key else "",
         retry=delivery.retry,
     )
-    submitted = await _store(resources, submission, tell=not body.stream and delivery.prefer.hold_s == 0)
+    submitted = await _store(resources, submission, tell=body.stream or delivery.prefer.hold_s == 0)
     bind_contextvars(job_id=submitted.job_id)
     if submitted.ring:
         resources.ringer.ring(submission.model, span)
@@ -90,6 +91,11 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         log.info("job.attached", model=submission.model)
         await _point_to(submitted.job_id, caller, resources, span)
     return submitted
+
+
+def chosen_seed(n: int, below: Callable[[int], int] = secrets.randbelow) -> int:
+    """Return a seed for n images that leaves room for the last one's, so that each can be sent back alone."""
+    return below(MAX_SEED + 2 - n)
 
 
 async def _point_to(job_id: str, caller: Caller, resources: Resources, span: Span) -> None:
