@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from api.delivery import job_headers
 from api.generation_request import GenerationRequest, ResponseFormat
 from api.held_call import HeldCall
 from api.holding import Held
@@ -38,12 +39,20 @@ async def create(asked: Asked, document: dict[str, Any], resources: Resources) -
         # A stream is an answer of its own: no preference can make another of it.
         asked = replace(asked, delivery=replace(asked.delivery, prefer=Prefer()))
     submitted = await submit(asked, resources)
-    headers["x-job-id"] = submitted.job_id
     if asked.body.stream:
-        streamed = Streamed(resources, asked.caller.owner, submitted.job_id, asked.delivery)
-        streamed.enter()
-        return EventStream(streamed.events(), headers, resources.settings.api.heartbeat_s, streamed.left)
+        return await _streamed(asked, submitted, headers, resources)
     return await _held_or_accepted(asked, submitted, headers, resources)
+
+
+async def _streamed(
+    asked: Asked, submitted: Submitted, headers: dict[str, str], resources: Resources
+) -> Response:
+    streamed = Streamed(resources, asked.caller.owner, submitted.job_id, asked.delivery)
+    streamed.enter()
+    # A stream says in its head what it is of: its own job, which is known, or an earlier one.
+    record = submitted.now[0] if submitted.now else await streamed.begin()
+    head, heartbeat_s = {**headers, **job_headers(record)}, resources.settings.api.heartbeat_s
+    return EventStream(streamed.events(record), head, heartbeat_s, streamed.left)
 
 
 async def _held_or_accepted(

@@ -15,13 +15,14 @@ from typing_extensions import override
 
 from api.bulk import Blob
 from api.cancelling import cancel_all
-from api.errors import job_error
+from api.errors import error_response, job_error, json_response
 from api.store import ApiStore, Place
-from shared.errors import JobNotFinished, ResultExpired
+from shared.errors import DarkroomError, JobNotFinished, ResultExpired
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
 JOBS_PATH: Final = "/v1/images/jobs"
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
@@ -41,7 +42,31 @@ def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
         "attempt": record.attempt,
         "seeds": list(record.params.seeds),
         "error": record.error,
+        "warnings": warnings(record),
     }
+
+
+def warnings(record: JobRecord) -> list[dict[str, str]]:
+    """Return what the caller should know of a job, a code and a sentence each."""
+    return [{"code": each["code"], "message": each["message"]} for each in record.warnings]
+
+
+def job_headers(record: JobRecord) -> dict[str, str]:
+    """Return what each answer about a job says in its head: which, by which model, from which seeds."""
+    headers = {
+        "x-job-id": record.id,
+        "x-seeds": ", ".join(map(str, record.params.seeds)),
+        "x-model": record.model,
+    }
+    # A dictionary of strings, as RFC 9651 writes one.
+    told = ", ".join(f'{each["code"]}="{_quoted(each["message"])}"' for each in warnings(record))
+    return {**headers, "x-warnings": told} if told else headers
+
+
+def _quoted(text: str) -> str:
+    """Return a text as it may stand between quotes in a header: printable ASCII, the two marks escaped."""
+    plain = "".join(each if " " <= each <= "~" else "?" for each in text)
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def eta_s(record: JobRecord, place: Place) -> int | None:
@@ -61,13 +86,9 @@ async def describe(store: ApiStore, record: JobRecord) -> dict[str, Any]:
     return job_object(record, None if record.status.terminal else await store.place(record.id))
 
 
-async def job_now(store: ApiStore, job_id: str, owner: str) -> dict[str, Any]:
-    """Return the public form of an owner's job as it is now.
-
-    Raises:
-        JobNotFound: there is none, or it is somebody else's.
-    """
-    return job_object(*await store.read_placed(job_id, owner))
+def job_response(record: JobRecord, place: Place | None, headers: Mapping[str, str] = NO_HEADERS) -> Response:
+    """Return a job as it is now; ``place`` is given for one that has not ended."""
+    return json_response(job_object(record, place), 200, {**headers, **job_headers(record)})
 
 
 class Recipient(Protocol):
@@ -77,32 +98,42 @@ class Recipient(Protocol):
         """All but the last byte is sent."""
 
     def left(self) -> None:
-        """The caller went before that."""
+        """The caller went before that, or there is no picture."""
 
 
 def result_response(
-    record: JobRecord, images: Sequence[Blob], headers: dict[str, str], recipient: Recipient | None = None
+    record: JobRecord,
+    images: Sequence[Blob],
+    *,
+    detailed: bool,
+    headers: Mapping[str, str] = NO_HEADERS,
+    recipient: Recipient | None = None,
 ) -> Response:
-    """Return the documented 200 body of a finished job, or raise the way it ended.
+    """Return the documented 200 body of a finished job, or the error that says why there is none.
 
     Args:
         record: the job.
         images: the base64 of its images; none of a job that did not succeed.
-        headers: of the response.
+        detailed: whether the body says of what kind they are.
+        headers: of the response, beside those of the job.
         recipient: is told how far it comes.
-
-    Raises:
-        JobNotFinished: it has not ended.
-        JobFailed: it ended without a picture.
-        ResultExpired: its time to live has passed.
     """
+    error = _why_none(record, images)
+    if error is None:
+        pieces = splice(record, images, detailed=detailed)
+        return Pieces(pieces, {**headers, **job_headers(record)}, recipient)
+    if recipient is not None:
+        recipient.left()
+    return error_response(error, job_headers(record))
+
+
+def _why_none(record: JobRecord, images: Sequence[Blob]) -> DarkroomError | None:
+    """Return why a job has no result; None where it has one."""
     if not record.status.terminal:
-        raise JobNotFinished(job_id=record.id)
+        return JobNotFinished(job_id=record.id)
     if record.status is not Status.SUCCEEDED:
-        raise job_error(record.error, record.id)
-    if len(images) < record.params.n:
-        raise ResultExpired
-    return Pieces(splice(record, images), headers, recipient)
+        return job_error(record.error, record.id)
+    return None if len(images) >= record.params.n else ResultExpired()
 
 
 class Pieces(Response):
@@ -150,15 +181,32 @@ async def _send_all(pieces: Iterable[Blob], send: Send) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
-def splice(record: JobRecord, images: Sequence[Blob]) -> list[Blob]:
-    """Return the documented body around the stored base64, in pieces. The same bytes every time."""
+def splice(record: JobRecord, images: Sequence[Blob], *, detailed: bool = False) -> list[Blob]:
+    """Return the documented body around the stored base64, in pieces. The same bytes every time.
+
+    Args:
+        record: the job.
+        images: the base64 of its images.
+        detailed: whether to say of what kind they are, in the optional members of the clients' type.
+    """
     created = (record.finished_at or record.created_at) // 1000
-    usage = json.dumps(record.usage, separators=(",", ":")).encode()
+    end = {**(kind(record) if detailed else {}), "usage": record.usage}
     pieces: list[Blob] = [b'{"created":%d,"data":[{"b64_json":"' % created]
     for image in images:
         pieces += [image, b'"},{"b64_json":"']
-    pieces[-1] = b'"}],"usage":%s}' % usage
+    pieces[-1] = b'"}],%s' % json.dumps(end, separators=(",", ":")).encode()[1:]
     return pieces
+
+
+def kind(record: JobRecord) -> dict[str, str]:
+    """Return of what kind a job's images are, in OpenAI's words."""
+    params = record.params
+    return {
+        "background": params.background.value,
+        "output_format": params.output_format.value,
+        "quality": params.quality.value,
+        "size": params.size,
+    }
 
 
 def _seconds(instant_ms: int | None) -> int | None:

@@ -89,15 +89,15 @@ def error_content(error: e.DarkroomError) -> dict[str, Any]:
     return body(error.message, wire(type(error)).type, error.param, error.code)
 
 
-def error_response(error: e.DarkroomError) -> Response:
-    """Return the response of one of our errors."""
+def error_response(error: e.DarkroomError, about: Mapping[str, str] | None = None) -> Response:
+    """Return the response of one of our errors; ``about`` are headers of what it is about."""
     shape = wire(type(error))
     REFUSALS.labels(code=error.code).inc()
-    headers = dict(shape.headers)
+    headers = {**shape.headers, **(about or {})}
     if isinstance(error, e.Refused):
         headers["retry-after"] = str(min(60, max(1, error.retry_after_s or 1)))
     if error.job_id:
-        headers["location"] = f"/v1/images/jobs/{error.job_id}"
+        headers |= {"location": f"/v1/images/jobs/{error.job_id}", "x-job-id": error.job_id}
     content = error_content(error)
     if shape.status == 422:  # noqa: PLR2004 - the contract's: FastAPI's shape too
         detail = {

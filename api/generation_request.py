@@ -6,6 +6,7 @@ What a JSON schema can say of a rule, the schema says too: a client can check a 
 import re
 import unicodedata
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    WithJsonSchema,
     create_model,
     field_validator,
     model_validator,
@@ -24,8 +26,18 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import ValidationInfo
 from typing_extensions import override
 
+from api.choices import Spelled, any_case, spelled
 from shared.moderation import Moderation
-from shared.params import MAX_PARTIAL_IMAGES, MAX_SEED, Background, OutputFormat, Params, Quality, Style
+from shared.params import (
+    MAX_IMAGES,
+    MAX_PARTIAL_IMAGES,
+    MAX_SEED,
+    Background,
+    OutputFormat,
+    Params,
+    Quality,
+    Style,
+)
 
 DEFAULT_SIDE_PX: Final = 512
 MAX_PROMPT_CHARS: Final = 32_000
@@ -44,13 +56,35 @@ _SIDE_PATTERN: Final = (
     f"(64|72|8[08]|96|[2468]{_AFTER_EVEN}|[13579]{_AFTER_ODD}"
     f"|[1-3]([02468]{_AFTER_EVEN}|[13579]{_AFTER_ODD})|40{_AFTER_EVEN})"
 )
-_SIZE_PATTERN: Final = f"^(auto|{_SIDE_PATTERN}x{_SIDE_PATTERN})$"
-_JPEG_HAS_NO_ALPHA: Final[dict[str, Any]] = {
+_SIZE_PATTERN: Final = f"{any_case('auto')}|{_SIDE_PATTERN}[xX]{_SIDE_PATTERN}"
+
+
+def _spelled(word: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": spelled(any_case(word), empty=False)}
+
+
+def _together(**fields: dict[str, Any]) -> dict[str, Any]:
+    return {"properties": fields, "required": list(fields)}
+
+
+# What no two fields may say together: the last image's seed must be one too.
+_NEVER_TOGETHER: Final[dict[str, Any]] = {
     "not": {
-        "properties": {"background": {"const": "transparent"}, "output_format": {"const": "jpeg"}},
-        "required": ["background", "output_format"],
+        "anyOf": [
+            _together(background=_spelled("transparent"), output_format=_spelled("jpeg")),
+            *(
+                _together(
+                    n={"type": "integer", "minimum": n},
+                    seed={"type": "integer", "minimum": MAX_SEED + 2 - n},
+                )
+                for n in range(2, MAX_IMAGES + 1)
+            ),
+        ]
     }
 }
+_NULL: Final = {"type": "null"}
+# What other services call more, or less, than our three.
+_QUALITIES: Final = {"standard": "medium", "hd": "high", "xhigh": "high", "max": "high"}
 
 
 class ResponseFormat(StrEnum):
@@ -82,6 +116,12 @@ def _whole(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _seed(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Take -1 for no seed, as other services do."""
+    whole = _whole(value)
+    return None if isinstance(whole, int) and whole == -1 else whole
 
 
 def _text(value: str) -> str:
@@ -121,6 +161,7 @@ Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
 ModelName = Annotated[
     str, Field(max_length=256, json_schema_extra={"pattern": _TEXT_PATTERN}), AfterValidator(_text)
 ]
+User = Annotated[str, Field(max_length=256), AfterValidator(partial(unicodedata.normalize, "NFC"))]
 NegativePrompt = Annotated[
     str,
     Field(max_length=MAX_PROMPT_CHARS, json_schema_extra={"pattern": _TEXT_PATTERN}),
@@ -140,34 +181,43 @@ class GenerationRequest(BaseModel):
     the response header ``x-ignored-fields``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra=_JPEG_HAS_NO_ALPHA)
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra=_NEVER_TOGETHER)
 
     max_n: ClassVar[int] = 4
 
     prompt: Prompt = Field(description="What to draw: 1 to 32,000 characters after trimming.")
-    output_format: OutputFormat = Field(OutputFormat.PNG, description="File format of the images.")
-    background: BackgroundChoice = Field(
+    output_format: Annotated[OutputFormat, Spelled()] = Field(
+        OutputFormat.PNG, description="File format of the images."
+    )
+    background: Annotated[BackgroundChoice, Spelled()] = Field(
         BackgroundChoice.AUTO, description="`transparent` needs png or webp and a model that can do it."
     )
     model: ModelName = Field(
         "",
         description="A name or alias; empty: the default; `random`: any model that can serve this.",
     )
-    moderation: Moderation = Field(Moderation.AUTO, description="`low` blocks only the severe categories.")
+    moderation: Annotated[Moderation, Spelled()] = Field(
+        Moderation.AUTO, description="`low` blocks only the severe categories."
+    )
     n: Whole = Field(1, ge=1, le=4, description="Number of images.")
     output_compression: Whole = Field(
         95, ge=0, le=100, description="Quality of webp and jpeg; png ignores it."
     )
-    quality: QualityChoice = Field(QualityChoice.AUTO, description="Chooses the number of denoising steps.")
-    response_format: ResponseFormat = Field(
+    quality: Annotated[QualityChoice, Spelled(_QUALITIES)] = Field(
+        QualityChoice.AUTO,
+        description="Chooses the number of denoising steps; `standard` is medium; `hd`, `xhigh` and `max` "
+        "are high.",
+    )
+    response_format: Annotated[ResponseFormat, Spelled()] = Field(
         ResponseFormat.B64_JSON, description="Only `b64_json` is supported."
     )
-    size: Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern": _SIZE_PATTERN})] = Field(
+    size: Annotated[str, AfterValidator(_size), Spelled(pattern=_SIZE_PATTERN)] = Field(
         "auto", description="`auto` (512x512) or WIDTHxHEIGHT, multiples of 8 from 64 to 4096."
     )
-    style: Style = Field(Style.VIVID, description="Applied per model.")
-    user: Annotated[str, Field(max_length=256)] = Field(
-        "", description="Your end user; kept only as a keyed hash."
+    style: Annotated[Style, Spelled()] = Field(Style.VIVID, description="Applied per model.")
+    user: User = Field("", description="Your end user; kept only as a keyed hash.")
+    safety_identifier: User = Field(
+        "", description="`user` under its newer name, which wins over the older one."
     )
     stream: Annotated[bool, Field(strict=True)] = Field(
         False,  # noqa: FBT003
@@ -179,8 +229,16 @@ class GenerationRequest(BaseModel):
         le=MAX_PARTIAL_IMAGES,
         description="Previews of each image on its way: in the stream, or in the job's events.",
     )
-    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_whole)] | None = Field(
-        None, description="Image i uses seed + i. Same seed, same model, same settings: the same picture."
+    seed: Annotated[
+        Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] | None,
+        BeforeValidator(_seed),
+        WithJsonSchema(
+            {"anyOf": [{"type": "integer", "minimum": -1, "maximum": MAX_SEED}, {"type": "null"}]}
+        ),
+    ] = Field(
+        None,
+        description="Image i uses seed + i. Same seed, same model, same settings: the same picture. "
+        "-1 is no seed; the last image's is at most 4294967295 too.",
     )
     negative_prompt: NegativePrompt | None = Field(
         None, description="What not to draw, for models that take it."
@@ -194,11 +252,6 @@ class GenerationRequest(BaseModel):
             return {k: v for k, v in body.items() if v is not None or k not in optional}
         return body
 
-    @field_validator("user")
-    @classmethod
-    def _user_is_text(cls, value: str) -> str:
-        return unicodedata.normalize("NFC", value)
-
     @field_validator("background")
     @classmethod
     def _jpeg_has_no_alpha(cls, value: BackgroundChoice, info: ValidationInfo) -> BackgroundChoice:
@@ -210,6 +263,28 @@ class GenerationRequest(BaseModel):
             raise PydanticCustomError(code, message)
         return value
 
+    @field_validator("seed")
+    @classmethod
+    def _last_seed_is_one(cls, value: int | None, info: ValidationInfo) -> int | None:
+        greatest = MAX_SEED + 1 - int(info.data.get("n", 1))
+        if value is not None and value > greatest:
+            code, message = "seed_too_great", "image i uses seed + i: with this n it is at most {greatest}"
+            raise PydanticCustomError(code, message, {"greatest": greatest})
+        return value
+
+    @property
+    def end_user(self) -> str:
+        """Who asks, among the caller's users."""
+        return self.safety_identifier or self.user
+
+    def canonical(self) -> str:
+        """Return the same text for the same request, however it was spelled.
+
+        It is kept, as a keyed hash, for a day: a field that is new must not change the text of a request
+        without it, or an Idempotency-Key would be refused while the service is upgraded.
+        """
+        return self.model_copy(update={"user": self.end_user}).model_dump_json(exclude={"safety_identifier"})
+
     @classmethod
     @override
     def __get_pydantic_json_schema__(
@@ -219,12 +294,12 @@ class GenerationRequest(BaseModel):
         document = handler(schema)
         resolved = handler.resolve_ref_schema(document)
         for name, field in resolved.get("properties", {}).items():
-            if name in resolved.get("required", ()) or "anyOf" in field:
+            if name in resolved.get("required", ()) or _NULL in field.get("anyOf", ()):
                 continue
             kept = {k: field.pop(k) for k in ("default", "description", "title") if k in field}
-            inner = dict(field)
+            ways = field.pop("anyOf", None) or [dict(field)]
             field.clear()
-            field.update({"anyOf": [inner, {"type": "null"}], **kept})
+            field.update({"anyOf": [*ways, _NULL], **kept})
         return document
 
     def dimensions(self) -> tuple[int, int]:
@@ -245,7 +320,8 @@ class GenerationRequest(BaseModel):
         transparent = self.background is BackgroundChoice.TRANSPARENT
         return Params(
             prompt=self.prompt,
-            negative_prompt=self.negative_prompt,
+            # An empty one asks for nothing, of a model that takes none too.
+            negative_prompt=self.negative_prompt or None,
             background=Background.TRANSPARENT if transparent else Background.OPAQUE,
             n=self.n,
             output_compression=self.output_compression,

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from starlette.responses import Response
 
-from api.delivery import JOBS_PATH, job_now, job_object, result_response
+from api.delivery import JOBS_PATH, job_headers, job_object, job_response, result_response
 from api.errors import json_response
 from api.holding import accepted, left, patiently
 from api.prefer import Delivery
@@ -56,13 +56,13 @@ class HeldCall:
         return await self.accepted()
 
     async def _ended(self) -> Response:
-        store = self.resources.store
+        store, detailed = self.resources.store, self.resources.settings.api.detailed_responses
         try:
             record, images = await accepted(lambda: store.read_with_result(self.job_id, self.owner))
-            return result_response(record, images, self.headers, self)
         except DarkroomError:
             self.left()
             raise
+        return result_response(record, images, detailed=detailed, headers=self.headers, recipient=self)
 
     async def answered(self) -> None:
         """Its caller has the pictures, but for the last byte."""
@@ -77,9 +77,8 @@ class HeldCall:
         store = self.resources.store
         if now is None:
             now = await accepted(lambda: store.read_placed(self.job_id, self.owner))
-        job = job_object(*now)
-        headers = {**self.headers, "location": f"{JOBS_PATH}/{self.job_id}", "retry-after": "1"}
-        return json_response(job, 202, headers)
+        location = {"location": f"{JOBS_PATH}/{self.job_id}", "retry-after": "1"}
+        return json_response(job_object(*now), 202, {**self.headers, **job_headers(now[0]), **location})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +106,6 @@ class ChangedCall:
         """Return the job as it is now."""
         if why is Woken.CALLER_GONE:
             return left(self.job_id)
-        job = await patiently(lambda: job_now(self.resources.store, self.job_id, self.record.owner))
-        return json_response(job, 200, self.headers)
+        store = self.resources.store
+        now = await patiently(lambda: store.read_placed(self.job_id, self.record.owner))
+        return job_response(*now, self.headers)

@@ -1,5 +1,6 @@
 """Which models can be asked for, which can serve a given request, and which one serves this one."""
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -9,9 +10,13 @@ from api.store import ApiStore, Presence
 from shared.catalogue import Catalogue, ModelSpec
 from shared.errors import ModelNotFound, PermissionDenied, QueueFull, UnsupportedValue
 from shared.params import Params
-from shared.settings import JobSettings
+from shared.settings import JobSettings, ModelSettings
 
 RANDOM: Final = "random"
+# What clients for OpenAI's service hard-code.
+OPENAI_NAMES: Final = re.compile(
+    r"dall-e-[23]|gpt-image-[a-z0-9][a-z0-9.-]*|chatgpt-image-latest", re.ASCII | re.IGNORECASE
+)
 # How long the answer to "who is alive" is used again; submit checks the model's workers itself in any case.
 PRESENCE_TTL_S: Final = 1.0
 
@@ -20,11 +25,12 @@ class Offer:
     """The models that this service offers now: those whose weights are here, and those that workers serve."""
 
     def __init__(
-        self, catalogue: Catalogue, enabled: tuple[str, ...] | None, store: ApiStore, settings: JobSettings
+        self, catalogue: Catalogue, models: ModelSettings, store: ApiStore, settings: JobSettings
     ) -> None:
         self.catalogue = catalogue
-        self._configured = tuple(spec.name for spec in catalogue.local(enabled))
-        self._fixed = enabled is not None
+        self._configured = tuple(spec.name for spec in catalogue.local(models.enabled))
+        self._fixed = models.enabled is not None
+        self._knows_openais = models.aliases_for_openai
         self._store = store
         self._settings = settings
         self._presence: Presence | None = None
@@ -54,17 +60,24 @@ class Offer:
             raise QueueFull(message, retry_after_s=10)
 
     async def find(self, name: str) -> ModelSpec:
-        """Return the offered model of this name or alias.
+        """Return the offered model of this name or alias, in whatever case.
 
         Raises:
             ModelNotFound: there is none; the message lists the names.
         """
         offered = await self.specs()
-        spec = self.catalogue.find(name)
+        spec = self._known(name)
         if spec is None or spec not in offered:
             names = ", ".join(each.name for each in offered) or "none"
             message = f"The model '{name}' does not exist. Available: {names}."
             raise ModelNotFound(message, param="model")
+        return spec
+
+    def _known(self, name: str) -> ModelSpec | None:
+        """Return the entry of a name; one of the catalogue wins over one of OpenAI's."""
+        spec = self.catalogue.find(name)
+        if spec is None and self._knows_openais and OPENAI_NAMES.fullmatch(name):
+            return self.catalogue.find(self.catalogue.default)
         return spec
 
     async def choose(self, name: str, params: Params, allowed: Sequence[str] = ()) -> ModelSpec:
@@ -73,23 +86,23 @@ class Offer:
         Args:
             name: what the caller asked for; empty for the default, ``random`` for any that can.
             params: the request.
-            allowed: names of the models that the caller may use; empty for all.
+            allowed: names or aliases of the models that the caller may use; empty for all.
 
         Raises:
             ModelNotFound: there is no such model.
             PermissionDenied: the caller must not use it.
             UnsupportedValue: the model, or every model, cannot do this.
         """
-        if name != RANDOM:
+        if name.lower() != RANDOM:
             spec = await self.find(name or self.catalogue.default)
-            if allowed and spec.name not in allowed:
+            if not is_allowed(spec, allowed):
                 message = (
                     f"This API key must not use the model '{spec.name}'. It may use: {', '.join(allowed)}."
                 )
                 raise PermissionDenied(message, param="model")
             self._require([spec], params, await self.specs())
             return spec
-        offered = [spec for spec in await self.specs() if not allowed or spec.name in allowed]
+        offered = [spec for spec in await self.specs() if is_allowed(spec, allowed)]
         able = self._require(offered, params, offered)
         # Where nobody lives, submit says so, unless the call repeats an earlier one.
         return secrets.choice([spec for spec in able if await self.live(spec.name)] or able)
@@ -122,3 +135,8 @@ class Offer:
             self._presence = await self._store.presence()
             self._asked_at = time.monotonic()
         return self._presence
+
+
+def is_allowed(spec: ModelSpec, allowed: Sequence[str]) -> bool:
+    """Whether a caller that may use these models, or all where none is named, may use this one."""
+    return not allowed or any(map(spec.is_called, allowed))

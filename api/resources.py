@@ -73,7 +73,7 @@ def build(settings: Settings) -> Resources:
         followers=Followers(blocking, store),
         holds=Holds(store, settings.jobs),
         ringer=Ringer(Link(broker.connection_pool, PATIENCE_S), settings.redis),
-        offer=Offer(catalogue, settings.models.enabled, store, settings.jobs),
+        offer=Offer(catalogue, settings.models, store, settings.jobs),
         keyring=Keyring(
             store,
             settings.api.owner_salt.get_secret_value().encode(),

@@ -1,10 +1,12 @@
 """Bodies of responses, as the contract and the OpenAPI file give them."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from shared.catalogue import Sizes, Steps
+from shared.params import Background, OutputFormat, Quality
 
 
 class ErrorDetail(BaseModel):
@@ -59,16 +61,30 @@ class Usage(BaseModel):
     total_tokens: int
 
 
+_WHERE_DETAILED: Final = "Of what was drawn; only where DARKROOM_API__DETAILED_RESPONSES is on."
+
+
 class ImagesResponse(BaseModel):
-    """The documented response."""
+    """The documented response: `created`, `data` and `usage`."""
 
     created: int = Field(description="Unix seconds.")
     data: list[Image]
+    background: Background | SkipJsonSchema[None] = Field(None, description=_WHERE_DETAILED)
+    output_format: OutputFormat | SkipJsonSchema[None] = Field(None, description=_WHERE_DETAILED)
+    quality: Quality | SkipJsonSchema[None] = Field(None, description=_WHERE_DETAILED)
+    size: str | SkipJsonSchema[None] = Field(None, description=_WHERE_DETAILED)
     usage: Usage
 
 
 class JobError(BaseModel):
     """Why a job has no picture."""
+
+    code: str
+    message: str
+
+
+class JobWarning(BaseModel):
+    """What the caller should know of a job's images."""
 
     code: str
     message: str
@@ -95,6 +111,24 @@ class JobObject(BaseModel):
     attempt: int
     seeds: list[int]
     error: JobError | None
+    warnings: list[JobWarning] = Field(
+        description="What was drawn otherwise than asked; known when it has ended."
+    )
+
+
+JOB_HEADERS: Final[dict[str, Any]] = {
+    "x-job-id": {"description": "The job.", "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}},
+    "x-seeds": {
+        "description": "The seed of each image, separated by commas.",
+        "schema": {"type": "string", "pattern": "^[0-9]+(, [0-9]+)*$"},
+    },
+    "x-model": {"description": "The model that draws it.", "schema": {"type": "string"}},
+    "x-warnings": {
+        "description": "The job's warnings, if it has any: a dictionary of strings of RFC 9651, "
+        '`code="sentence", code="sentence"`.',
+        "schema": {"type": "string"},
+    },
+}
 
 
 class JobList(BaseModel):
@@ -127,6 +161,7 @@ class ModelObject(BaseModel):
     batched: bool = Field(
         description="Whether many requests share its forward passes; else one at a time, without previews."
     )
+    max_n: int = Field(description="Most images of one request.")
 
 
 class ModelList(BaseModel):

@@ -3,7 +3,7 @@
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from api.submission import Submission
 from shared import tracing
 from shared.errors import DarkroomError, Refused, StoreUnavailable
 from shared.logs import get_logger
+from shared.params import MAX_SEED
 from shared.tracing import Kind, Span
 
 log = get_logger(__name__)
@@ -36,7 +37,7 @@ class Asked:
     @property
     def digest(self) -> str:
         """A keyed hash of what is asked for, not of the bytes: key order, spacing and nulls do not count."""
-        return self.caller.digest(self.body.model_dump_json())
+        return self.caller.digest(self.body.canonical())
 
 
 @asynccontextmanager
@@ -72,7 +73,7 @@ async def submit(asked: Asked, resources: Resources) -> Submitted:
 async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
     body, caller, delivery = asked.body, asked.caller, asked.delivery
     followed = body.stream or delivery.prefer.hold_s is not None
-    params = body.params(secrets.randbits(32), followed=followed)
+    params = body.params(chosen_seed(body.n), followed=followed)
     spec = await resources.offer.choose(body.model, params, caller.key.models if caller.key else ())
     await resources.offer.require_memory()
     await resources.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
@@ -81,7 +82,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
     submission = Submission(
         id=secrets.token_hex(16),
         owner=caller.owner,
-        lane=caller.lane(body.user),
+        lane=caller.lane(body.end_user),
         model=spec.name,
         params=params.model_dump_json(),
         # A whole number of thousandths, so that sums of costs never drift.
@@ -98,7 +99,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         replay_digest=caller.digest(key) if key else "",
         retry=delivery.retry,
     )
-    submitted = await _store(resources, submission, tell=not body.stream and delivery.prefer.hold_s == 0)
+    submitted = await _store(resources, submission, tell=body.stream or delivery.prefer.hold_s == 0)
     bind_contextvars(job_id=submitted.job_id)
     if submitted.ring:
         resources.ringer.ring(submission.model, span)
@@ -108,6 +109,11 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         log.info("job.attached", model=submission.model)
         await _point_to(submitted.job_id, caller, resources, span)
     return submitted
+
+
+def chosen_seed(n: int, below: Callable[[int], int] = secrets.randbelow) -> int:
+    """Return a seed for n images that leaves room for the last one's, so that each can be sent back alone."""
+    return below(MAX_SEED + 2 - n)
 
 
 async def _point_to(job_id: str, caller: Caller, resources: Resources, span: Span) -> None:

@@ -174,6 +174,10 @@ class ApiSettings(Section):
     )
     heartbeat_s: float = Field(15.0, gt=0, description="a stream on which nothing happens says so this often")
     max_n: int = Field(4, ge=1, le=10, description="most pictures in one request")
+    detailed_responses: bool = Field(
+        default=False,
+        description="say in the body of a result also its background, output_format, quality and size",
+    )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
     max_connections: int = Field(
         12_000,
@@ -209,6 +213,10 @@ class ModelSettings(Section):
     enabled: tuple[str, ...] | None = Field(
         None,
         description="names of the entries to offer; default: every entry whose weights are on this machine",
+    )
+    aliases_for_openai: bool = Field(
+        default=True,
+        description="the names of OpenAI's own models, which many clients send, are the default model",
     )
 
 

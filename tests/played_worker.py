@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from shared.job_warnings import JobWarning
 from shared.params import Params
 from shared.redis_clients import sync_client
 from shared.settings import Settings
@@ -48,12 +49,12 @@ class PlayedWorker:
         """Wait for a job and take it."""
         return wait_until(self.claim, what="a queued job")
 
-    def finish(self, attempt: Attempt) -> list[bytes]:
-        """Deliver made-up images; return them as they were before base64."""
+    def finish(self, attempt: Attempt, *warnings: JobWarning) -> list[bytes]:
+        """Deliver made-up images, and warnings; return the images as they were before base64."""
         params = Params.model_validate_json(attempt.params)
         images = [f"{params.prompt} {seed}".encode() for seed in params.seeds]
         self.store.save_draft(attempt, [base64.b64encode(image) for image in images])
-        self.store.finish(attempt, images=len(images), usage=usage(params, TEXT_TOKENS))
+        self.store.finish(attempt, images=len(images), usage=usage(params, TEXT_TOKENS), warnings=warnings)
         return images
 
     def do(self) -> str:

@@ -1,9 +1,10 @@
 """From the caller's choices to what the engine draws, by the model's entry in the catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from shared.catalogue import ModelSpec
-from shared.params import Params
+from shared.job_warnings import QUALITY_WITHOUT_EFFECT, SIZE_EXTENDED, SIZE_RESAMPLED, JobWarning
+from shared.params import Params, Quality
 from worker.engine import ImageRequest
 from worker.inspection import Inspection
 
@@ -20,6 +21,10 @@ class Planner:
     def plan(self, params: Params, model: str) -> ImageRequest:
         """Return what to draw for a job's params with a served model, and who looks at it."""
         return self._inspection.of(image_request(params, self._specs[model]), params.moderation)
+
+    def warnings(self, params: Params, model: str) -> tuple[JobWarning, ...]:
+        """Return what of a job's params a served model does otherwise than they say, by its entry."""
+        return tuple(entry_warnings(params, self._specs[model]))
 
 
 def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
@@ -39,3 +44,26 @@ def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
         output_compression=params.output_compression,
         partial_images=params.partial_images,
     )
+
+
+def entry_warnings(params: Params, spec: ModelSpec) -> Iterator[JobWarning]:
+    """Yield what of a job's params this model does otherwise than they say, by its entry."""
+    sizes, asked = spec.sizes, (params.width, params.height)
+    picture, drawn = sizes.picture(*asked), sizes.generated(*asked)
+    if sizes.resamples(*asked):
+        message = f"It was drawn at {_size(drawn)} and resampled to {_size(picture)}."
+        yield JobWarning(SIZE_RESAMPLED, message)
+    if picture != asked:
+        message = (
+            f"The model draws nothing as elongated as {params.size}: {_size(picture)} of it are drawn, "
+            "and the rest continues the background."
+        )
+        yield JobWarning(SIZE_EXTENDED, message)
+    steps = spec.steps_for(params.quality)
+    if params.quality is not Quality.MEDIUM and steps == spec.steps.medium:
+        message = f"The model takes {steps} steps at quality {params.quality.value}, as many as at medium."
+        yield JobWarning(QUALITY_WITHOUT_EFFECT, message)
+
+
+def _size(sides: tuple[int, int]) -> str:
+    return "x".join(map(str, sides))

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NoReturn, TypeVar
 
 import pybase64
@@ -157,7 +157,8 @@ class Runner:
             course.steps = request.steps
             result = self._engine.submit(request, held).result()
             course.stages = dict(result.timings_s)
-            course.stages["deliver"] = self._deliver(held, params, result)
+            warnings = (*result.warnings, *self._planner.warnings(params, model))
+            course.stages["deliver"] = self._deliver(held, params, replace(result, warnings=warnings))
         except AttemptCancelled:
             outcome = self._stop(held)
         except LeaseLost:
@@ -213,6 +214,7 @@ class Runner:
                         usage=counted,
                         size_bytes=sum(map(len, encoded)),
                         device_s=device_s,
+                        warnings=result.warnings,
                     )
                 if error_ms >= 0:
                     log.info("eta.missed_by", error_s=error_ms / 1000)

@@ -6,12 +6,13 @@ Each method is one script. A connection error comes out as ``StoreUnavailable``;
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 import redis
 
 from shared.errors import StoreUnavailable
+from shared.job_warnings import JobWarning
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.redis_clients import UNREACHABLE
@@ -165,6 +166,7 @@ class WorkerStore:
         usage: Mapping[str, object],
         size_bytes: int = 0,
         device_s: float | None = None,
+        warnings: Sequence[JobWarning] = (),
     ) -> int:
         """Make the attempt's draft the job's result.
 
@@ -174,6 +176,7 @@ class WorkerStore:
             usage: token counts.
             size_bytes: what the images take in Redis.
             device_s: the attempt's share of its worker's time; by default all the time since it was claimed.
+            warnings: what the caller should know of the images.
 
         Returns:
             By how many milliseconds the predicted end was missed; -1 where none was predicted.
@@ -192,6 +195,7 @@ class WorkerStore:
             usage=json.dumps(dict(usage)),
             bytes=size_bytes,
             device_ms=-1 if device_s is None else int(device_s * 1000),
+            warnings=json.dumps([asdict(each) for each in warnings]),
         )
         return int(error_ms)
 

@@ -12,6 +12,7 @@ from api.generation_request import GenerationRequest
 from api.prefer import DeliveryDep
 from api.resources import ResourcesDep
 from api.schemas import (
+    JOB_HEADERS,
     ErrorBody,
     ImagesResponse,
     JobObject,
@@ -23,6 +24,13 @@ from api.submitting import Asked, remembering_refusals
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
 
+HEADERS: Final = {
+    **JOB_HEADERS,
+    "x-ignored-fields": {
+        "description": "Fields that the service does not know, if there were any.",
+        "schema": {"type": "string"},
+    },
+}
 ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": ValidationErrorBody, "description": "A field is not what it may be."},
     **{
@@ -57,8 +65,9 @@ def make_router(body_type: type[GenerationRequest]) -> APIRouter:
                 "description": "The images; with `stream`, events of the types "
                 "`image_generation.partial_image` and `image_generation.completed`.",
                 "content": described(PARTIAL, COMPLETED, "error"),
+                "headers": HEADERS,
             },
-            202: {"model": JobObject, "description": "The job, as preferred."},
+            202: {"model": JobObject, "description": "The job, as preferred.", "headers": HEADERS},
             **ERRORS,
         },
         summary="Create images",

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
 
 from api.access import Generator, Reader
-from api.delivery import describe, job_now, job_object, result_response
+from api.delivery import describe, job_headers, job_response, result_response
 from api.errors import json_response
 from api.held_call import ChangedCall
 from api.holding import Held
 from api.prefer import Prefer
 from api.resources import ResourcesDep
-from api.schemas import ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
+from api.schemas import JOB_HEADERS, ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
 from api.sse import EventStream, described
 from api.streams.job import Followed
 
@@ -35,6 +35,10 @@ def _errors(**texts: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _of_a_job(**texts: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"headers": JOB_HEADERS}, **_errors(e404="You have no such job.", **texts)}
+
+
 @router.get("", response_model=JobList, responses=_errors(e404="`after` is none of your jobs."))
 async def list_jobs(
     caller: Reader,
@@ -50,7 +54,7 @@ async def list_jobs(
     return json_response({"object": "list", "data": jobs, "has_more": more}, 200)
 
 
-@router.get("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
+@router.get("/{job_id}", response_model=JobObject, responses=_of_a_job())
 async def read_job(
     job_id: JobId,
     caller: Reader,
@@ -61,7 +65,7 @@ async def read_job(
     preference = Prefer.parse(prefer)
     record, place = await resources.store.read_placed(job_id, caller.owner)
     if preference.wait_s is None or record.status.terminal:
-        return json_response(job_object(record, place), 200)
+        return job_response(record, place)
     limit_s = min(float(preference.wait_s), resources.settings.api.sync_timeout_s)
     headers = {"preference-applied": f"wait={preference.wait_s}"}
     return Held(ChangedCall(resources, record, limit_s, headers))
@@ -70,8 +74,7 @@ async def read_job(
 @router.get(
     "/{job_id}/result",
     response_model=ImagesResponse,
-    responses=_errors(
-        e404="You have no such job.",
+    responses=_of_a_job(
         e409="It has not ended, or was cancelled.",
         e410="The result has expired.",
         e500="The job failed.",
@@ -80,7 +83,8 @@ async def read_job(
 )
 async def read_result(job_id: JobId, caller: Reader, resources: ResourcesDep) -> Response:
     """The documented body, byte for byte the one that the held call gets."""
-    return result_response(*await resources.store.read_with_result(job_id, caller.owner), {})
+    found = await resources.store.read_with_result(job_id, caller.owner)
+    return result_response(*found, detailed=resources.settings.api.detailed_responses)
 
 
 @router.get(
@@ -90,6 +94,7 @@ async def read_result(job_id: JobId, caller: Reader, resources: ResourcesDep) ->
         200: {
             "description": "Events: `status` (the job), `progress` (of a running one), `preview`, and `end`.",
             "content": described("status", "progress", "preview", "end", "error"),
+            "headers": JOB_HEADERS,
         },
         **_errors(e404="You have no such job."),
     },
@@ -104,13 +109,13 @@ async def follow_job(
     ] = "",
 ) -> Response:
     """What happens to a job, as server-sent events, until it has ended."""
-    await resources.store.read(job_id, caller.owner)
+    record = await resources.store.read(job_id, caller.owner)
     followed = Followed.resuming(resources, caller.owner, job_id, last_event_id)
-    return EventStream(followed.events(), {}, resources.settings.api.heartbeat_s)
+    return EventStream(followed.events(), job_headers(record), resources.settings.api.heartbeat_s)
 
 
-@router.delete("/{job_id}", response_model=JobObject, responses=_errors(e404="You have no such job."))
+@router.delete("/{job_id}", response_model=JobObject, responses=_of_a_job())
 async def cancel_job(job_id: JobId, caller: Generator, resources: ResourcesDep) -> Response:
     """Cancel a job. A finished one is left as it is."""
     await resources.store.cancel(job_id, caller.owner)
-    return json_response(await job_now(resources.store, job_id, caller.owner), 200)
+    return job_response(*await resources.store.read_placed(job_id, caller.owner))

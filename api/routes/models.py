@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from api.access import Anyone
 from api.errors import json_response
+from api.offer import is_allowed
 from api.resources import Resources, ResourcesDep
 from api.schemas import ErrorBody, ModelList, ModelObject
 from shared.catalogue import ModelSpec
@@ -25,7 +26,7 @@ async def list_models(caller: Anyone, resources: ResourcesDep) -> Response:
     """The models that you may use, the default first."""
     specs = await resources.offer.specs()
     allowed = caller.key.models if caller.key else ()
-    models = [await _model_object(spec, resources) for spec in specs if not allowed or spec.name in allowed]
+    models = [await _model_object(spec, resources) for spec in specs if is_allowed(spec, allowed)]
     return json_response({"object": "list", "data": models}, 200)
 
 
@@ -35,7 +36,7 @@ async def list_models(caller: Anyone, resources: ResourcesDep) -> Response:
     responses={404: {"model": ErrorBody, "description": "There is no such model."}, **_STORE_AWAY},
 )
 async def read_model(
-    name: Annotated[str, Path(description="Name or alias.")], _: Anyone, resources: ResourcesDep
+    name: Annotated[str, Path(description="Name or alias, in any case.")], _: Anyone, resources: ResourcesDep
 ) -> Response:
     """One model."""
     return json_response(await _model_object(await resources.offer.find(name), resources), 200)
@@ -60,4 +61,5 @@ async def _model_object(spec: ModelSpec, resources: Resources) -> dict[str, Any]
         "token_limit": spec.token_limit,
         "family": spec.family,
         "batched": spec.family in batched_families(),
+        "max_n": resources.settings.api.max_n,
     }

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from api.delivery import kind, warnings
 from api.errors import job_error
 from api.follow import Follower
 from api.holding import accepted, patiently
@@ -45,18 +46,29 @@ class Streamed:
             self._waits = False
             self.resources.holds.gone(self.job_id, self.delivery)
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
-        """Yield OpenAI's events until the last picture, or an error."""
+    async def begin(self) -> JobRecord:
+        """Return the job as it is now.
+
+        Raises:
+            StoreUnavailable: it could not be read; nobody waits for it here any more.
+        """
         try:
-            async with aclosing(told_as_events(self._events())) as events:
+            return await self._read()
+        except BaseException:
+            self.left()
+            raise
+
+    async def events(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
+        """Yield OpenAI's events until the last picture of a job, or an error."""
+        try:
+            async with aclosing(told_as_events(self._events(record))) as events:
                 async for each in events:
                     yield each
         finally:
             # Ended by an error: nobody waits here any more, whoever has hung up.
             self.left()
 
-    async def _events(self) -> AsyncGenerator[bytes, None]:
-        record = await self._read()
+    async def _events(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
         with tracing.current().begin("hold"):
             async with aclosing(self._until_ended(record)) as previews:
                 async for each in previews:
@@ -71,12 +83,7 @@ class Streamed:
         for index, image in enumerate(images):
             if index == len(images) - 1:
                 await self._answered()
-            data = {
-                "type": COMPLETED,
-                "created_at": (record.finished_at or 0) // 1000,
-                **_about(record, index),
-            }
-            yield event(COMPLETED, {**data, "usage": usage_of_image(record, index)}, base64=image)
+            yield event(COMPLETED, _completed(record, index), base64=image)
 
     async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
         resources, limit_s = self.resources, self.resources.settings.api.sync_timeout_s
@@ -138,12 +145,15 @@ def usage_of_image(record: JobRecord, index: int) -> dict[str, Any]:
     }
 
 
-def _about(record: JobRecord, index: int) -> dict[str, Any]:
-    params = record.params
+def _completed(record: JobRecord, index: int) -> dict[str, Any]:
     return {
-        "background": params.background.value,
-        "output_format": params.output_format.value,
-        "quality": params.quality.value,
-        "size": params.size,
-        "index": index,
+        "type": COMPLETED,
+        "created_at": (record.finished_at or 0) // 1000,
+        **_about(record, index),
+        "usage": usage_of_image(record, index),
+        "warnings": warnings(record),
     }
+
+
+def _about(record: JobRecord, index: int) -> dict[str, Any]:
+    return {**kind(record), "index": index}

@@ -45,8 +45,8 @@ class Catalogue:
         return tuple(spec.name for spec in self.specs)
 
     def find(self, name: str) -> ModelSpec | None:
-        """Return the entry with this name or alias."""
-        return next((spec for spec in self.specs if name == spec.name or name in spec.aliases), None)
+        """Return the entry with this name or alias, in whatever case."""
+        return next((spec for spec in self.specs if spec.is_called(name)), None)
 
     def weights_folder(self, spec: ModelSpec) -> Path | None:
         """Return where the model's weights lie on this machine, or None."""
@@ -156,10 +156,10 @@ def _check_names(specs: Iterable[ModelSpec]) -> None:
     taken: dict[str, str] = {}
     for spec in specs:
         for name in (spec.name, *spec.aliases):
-            if name in taken:
-                msg = f"model {spec.name!r}: the name {name!r} is already taken by {taken[name]!r}"
+            if (folded := name.lower()) in taken:
+                msg = f"model {spec.name!r}: the name {name!r} is already taken by {taken[folded]!r}"
                 raise CatalogueError(msg)
-            taken[name] = spec.name
+            taken[folded] = spec.name
 
 
 def _anchored(spec: ModelSpec, folder: Path) -> ModelSpec:

@@ -62,6 +62,11 @@ class Sizes(BaseModel):
             return self._up(width), self._up(height)
         return self._nearest(width / height)
 
+    def resamples(self, width: int, height: int) -> bool:
+        """Whether the pixels of the picture are not simply some of the generated ones."""
+        asked, drawn = self.picture(width, height), self.generated(width, height)
+        return not all(0 <= d - a < self.multiple for a, d in zip(asked, drawn, strict=True))
+
     def _up(self, side: int) -> int:
         return ceil(side / self.multiple) * self.multiple
 

@@ -102,11 +102,18 @@ class ModelSpec(Entry):
 
     @model_validator(mode="after")
     def _no_reserved_name(self) -> Self:
-        taken = RESERVED_NAMES.intersection({self.name, *self.aliases})
+        taken = RESERVED_NAMES.intersection({self.name, *map(str.lower, self.aliases)})
         if taken:
             msg = f"the name {min(taken)!r} is reserved"
             raise ValueError(msg)
         return self
+
+    def is_called(self, name: str) -> bool:
+        """Whether this is its name or an alias, in whatever case."""
+        folded = name.lower()
+        return name.isascii() and (
+            folded == self.name or any(folded == each.lower() for each in self.aliases)
+        )
 
     @property
     def memory_bytes(self) -> int:

@@ -28,6 +28,7 @@ FIELDS: Final = (
     "history",
     "request_id",
     "trace",
+    "warnings",
 )
 
 
@@ -58,6 +59,8 @@ class JobRecord:
     history: tuple[dict[str, Any], ...]
     request_id: str
     trace: str = ""
+    warnings: tuple[dict[str, str], ...] = ()
+    """What its caller should know of its pictures: a code and a sentence each."""
 
     @property
     def progress(self) -> int:
@@ -105,4 +108,5 @@ def parse(job_id: str, values: Mapping[str, Value | None]) -> JobRecord | None:
         history=tuple(json.loads(raw["history"])) if raw.get("history") else (),
         request_id=raw.get("request_id", b"").decode(),
         trace=raw.get("trace", b"").decode(),
+        warnings=tuple(json.loads(raw["warnings"])) if raw.get("warnings") else (),
     )

@@ -173,7 +173,7 @@ def test_the_tokens_are_the_models_own(client: openai.OpenAI) -> None:
         ),
         ({"response_format": "url"}, openai.BadRequestError, 400, "unsupported_value", "response_format"),
         ({"size": "4096x4096"}, openai.BadRequestError, 400, "unsupported_value", "size"),
-        ({"model": "gpt-image-1"}, openai.NotFoundError, 404, "model_not_found", "model"),
+        ({"model": "gpt-4o"}, openai.NotFoundError, 404, "model_not_found", "model"),
     ],
     ids=str,
 )

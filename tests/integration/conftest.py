@@ -87,7 +87,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _settings(valkey: EmbeddedServer, catalogue: Path, prefix: str, **sections: dict[str, Any]) -> Settings:
     return Settings(
         redis=RedisSettings(url=SecretStr(valkey.url), prefix=prefix, **sections.get("redis", {})),
-        models=ModelSettings(catalogue=catalogue),
+        models=ModelSettings(**{"catalogue": catalogue, **sections.get("model_settings", {})}),
         jobs=JobSettings(**sections.get("jobs", {})),
         api=ApiSettings(**sections.get("api", {})),
         moderation=ModerationSettings(**sections.get("moderation", {})),
@@ -98,8 +98,8 @@ def _settings(valkey: EmbeddedServer, catalogue: Path, prefix: str, **sections: 
 def serve(valkey: EmbeddedServer, catalogue: Path, prefix: str) -> Iterator[Serve]:
     """A function that starts a service; its worker has said once that it lives.
 
-    It takes the settings of a section by name (``jobs={"max_queued": 1}``), ``models``: what the worker
-    serves, and ``server``: another store than the session's.
+    It takes the settings of a section by name (``jobs={"max_queued": 1}``; those of the models are
+    ``model_settings``), ``models``: what the worker serves, and ``server``: another store than the session's.
     """
     with _serving(valkey, catalogue, prefix) as start:
         yield start

@@ -5,7 +5,7 @@ from typing import Any
 from shared.errors import GenerationFailed
 from worker.engine.loading import LoadedModel
 from worker.engine.request import ImageRequest
-from worker.engine.tokens import fit_prompt
+from worker.engine.tokens import Fitted, fit_prompt
 
 
 def check(model: LoadedModel, request: ImageRequest) -> None:
@@ -25,14 +25,25 @@ def check(model: LoadedModel, request: ImageRequest) -> None:
         raise GenerationFailed(msg)
 
 
-def call_arguments(model: LoadedModel, request: ImageRequest) -> dict[str, Any]:
-    """Return the arguments of the pipeline's own call, save those that say how it is followed."""
+def fit(model: LoadedModel, request: ImageRequest) -> Fitted:
+    """Return what the model reads of the request's prompt."""
+    limit = model.spec.token_limit
+    return fit_prompt(model.tokenizer, request.prompt, request.conditioning_prompt, limit)
+
+
+def call_arguments(model: LoadedModel, request: ImageRequest, prompt: Fitted | None = None) -> dict[str, Any]:
+    """Return the arguments of the pipeline's own call, save those that say how it is followed.
+
+    Args:
+        model: the model.
+        request: what to draw.
+        prompt: what is read of its prompt, where that is known already.
+    """
     spec = model.spec
     width, height = spec.sizes.generated(request.width, request.height)
-    prompt = fit_prompt(model.tokenizer, request.prompt, request.conditioning_prompt, spec.token_limit)
     arguments: dict[str, Any] = {
         **spec.arguments,
-        "prompt": prompt,
+        "prompt": (prompt or fit(model, request)).text,
         "width": width,
         "height": height,
         "num_inference_steps": request.steps,

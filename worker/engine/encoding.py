@@ -12,6 +12,7 @@ from PIL import Image
 from shared.catalogue import Sizes
 from worker.engine.codecs import encode
 from worker.engine.failures import translate
+from worker.engine.findings import Findings
 from worker.engine.pixels import Pixels, to_picture
 from worker.engine.provenance import Provenance
 from worker.engine.request import ImageRequest, ImageResult
@@ -61,10 +62,10 @@ class EncoderPool:
             if image.done():
                 image.result()
 
-    def finish(self, encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict[str, float]) -> None:
+    def finish(self, encoding: Encoding, work: Work, findings: Findings, timings_s: dict[str, float]) -> None:
         """Put the request's result on its future as soon as all its images are encoded."""
         # The images were queued before this, so waiting for them here cannot block them.
-        self._threads.submit(_collect, encoding, work, prompt_tokens, timings_s)
+        self._threads.submit(_collect, encoding, work, findings, timings_s)
 
     def preview(
         self,
@@ -111,7 +112,7 @@ def _preview(
             tell(file)
 
 
-def _collect(encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict[str, float]) -> None:
+def _collect(encoding: Encoding, work: Work, findings: Findings, timings_s: dict[str, float]) -> None:
     try:
         images = [image.result() for image in encoding.images]
     except Exception as error:  # noqa: BLE001 - whatever it was, the request failed
@@ -122,9 +123,8 @@ def _collect(encoding: Encoding, work: Work, prompt_tokens: int, timings_s: dict
     if encoding.request.inspector is not None:
         timings_s["inspect"] = _tell(work, "inspect", [image.inspected for image in images])
     timings_s["encode"] = _tell(work, "encode", [image.file for image in images])
-    work.future.set_result(
-        ImageResult(tuple(image.file.result for image in images), prompt_tokens, timings_s)
-    )
+    files = tuple(image.file.result for image in images)
+    work.future.set_result(ImageResult(files, findings.prompt_tokens, timings_s, findings.warnings))
 
 
 def _tell(work: Work, stage: str, each: Sequence[Timed[Any]]) -> float:

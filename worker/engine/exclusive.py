@@ -4,10 +4,11 @@ from time import perf_counter
 
 from shared.errors import AttemptCancelled
 from worker.engine import whole
+from worker.engine.arguments import fit
 from worker.engine.encoding import EncoderPool, Encoding
+from worker.engine.findings import find
 from worker.engine.life import Life
 from worker.engine.loading import LoadedModel
-from worker.engine.tokens import count_tokens
 from worker.engine.work import Work
 
 
@@ -42,4 +43,4 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         "denoise": stages.denoise_s,
         "decode": stages.decode_s,
     }
-    encoders.finish(encoding, work, count_tokens(model.tokenizer, request.prompt), timings_s)
+    encoders.finish(encoding, work, find(model, request, fit(model, request), whole=True), timings_s)

@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from PIL.Image import Image
 
+from shared.job_warnings import JobWarning
+
 
 class Inspector(Protocol):
     """Looks at pictures before they are encoded. Called on the encoders' threads, on several at once."""
@@ -48,6 +50,8 @@ class ImageResult:
     images: tuple[bytes, ...]
     prompt_tokens: int
     timings_s: dict[str, float]
+    warnings: tuple[JobWarning, ...] = ()
+    """What only the engine knows: what its tokenizer and its pipeline make of the request."""
 
 
 class Watcher(Protocol):

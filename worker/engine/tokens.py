@@ -1,5 +1,6 @@
 """Counting a prompt's tokens, and making a long one fit its model."""
 
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -8,14 +9,36 @@ def count_tokens(tokenizer: Any, text: str) -> int:  # noqa: ANN401 - tokenizers
     return len(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
 
 
-def fit_prompt(tokenizer: Any, prompt: str, conditioning_prompt: str, limit: int) -> str:  # noqa: ANN401
+@dataclass(frozen=True)
+class Fitted:
+    """What a model reads of a prompt.
+
+    Attributes:
+        text: what it is conditioned on.
+        tokens: how many the caller's words are.
+        read: how many of them, from the first on, are read.
+        reads_ending: whether what the template says behind them is read.
+    """
+
+    text: str
+    tokens: int
+    read: int
+    reads_ending: bool = True
+
+
+def fit_prompt(tokenizer: Any, prompt: str, conditioning_prompt: str, limit: int) -> Fitted:  # noqa: ANN401
     """Shorten the caller's words, not the template around them, to what the model reads.
 
     The pipeline would cut the end off, and the template's ending says the style and the transparency.
     """
-    if count_tokens(tokenizer, conditioning_prompt) <= limit or not tokenizer.is_fast:
-        return conditioning_prompt
+    if count_tokens(tokenizer, conditioning_prompt) <= limit:
+        tokens = count_tokens(tokenizer, prompt)
+        return Fitted(conditioning_prompt, tokens, tokens)
     before, _, after = conditioning_prompt.partition(prompt)
+    if not tokenizer.is_fast:
+        # It cannot say where its tokens end: the pipeline cuts after all.
+        tokens, room = count_tokens(tokenizer, prompt), limit - count_tokens(tokenizer, before)
+        return Fitted(conditioning_prompt, tokens, max(0, min(tokens, room)), reads_ending=not after)
     ends = _token_ends(tokenizer, prompt)
     kept = min(len(ends), limit)
     # Neighbours change how a text is cut into tokens, so what fits is found by counting.
@@ -23,7 +46,7 @@ def fit_prompt(tokenizer: Any, prompt: str, conditioning_prompt: str, limit: int
         fitted = before + prompt[: max(ends[:kept], default=0)] + after
         over = count_tokens(tokenizer, fitted) - limit
         if over <= 0 or kept == 0:
-            return fitted
+            return Fitted(fitted, len(ends), kept)
         kept = max(kept - over, 0)
 
 

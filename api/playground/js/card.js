@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { follow } from "./events.js";
 import { requestOf } from "./memory.js";
 import { curl, python } from "./snippets.js";
-import { stateOf } from "./words.js";
+import { adviceFor, stateOf } from "./words.js";
 
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -35,6 +35,8 @@ export class Card {
     this.bar.max = 100;
     this.bar.setAttribute("aria-label", "Progress");
     this.facts = about.appendChild(make("p", "facts"));
+    this.warnings = about.appendChild(make("ul", "warnings"));
+    this.warnings.setAttribute("aria-label", "Warnings");
     this.actions = about.appendChild(make("div", "actions"));
     element.append(this.pictures, about);
     return element;
@@ -132,6 +134,9 @@ export class Card {
     else this.bar.value = this.job.progress;
     this.pictures.hidden = status === "failed" || status === "cancelled";
     this.facts.textContent = factsOf(this.job, this.request);
+    const warnings = (this.job.warnings ?? []).map((each) => make("li", "", adviceFor(each)));
+    this.warnings.replaceChildren(...warnings);
+    this.warnings.hidden = warnings.length === 0;
     this.element.dataset.status = status;
     if (this.shownFor !== status) this.offerActions();
     this.shownFor = status;

@@ -37,6 +37,22 @@ const WORDS = {
   internal_error: "Something went wrong inside the service. Its log has the details.",
 };
 
+// What the person can do about each warning; what happened, with its numbers, the service says itself.
+const ADVICE = {
+  prompt_truncated: "Say the most important things first, or less.",
+  negative_prompt_truncated: "Say the most important things first, or less.",
+  size_resampled: "The model is at its best at the size under its name.",
+  size_extended: "A shape nearer to a square is drawn whole.",
+  quality_without_effect: "Another quality makes no difference here.",
+  previews_unavailable: "Only the finished picture is shown.",
+};
+
+export const WARNINGS = Object.keys(ADVICE);
+
+export function adviceFor({ code, message }) {
+  return [message, ADVICE[code]].filter(Boolean).join(" ");
+}
+
 export const CODES = Object.keys(WORDS).filter((code) => code !== "unreachable");
 
 // These explain themselves better than any sentence written here could.

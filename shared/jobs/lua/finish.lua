@@ -9,6 +9,7 @@
 -- @arg usage json token counts
 -- @arg bytes bytes size of the images
 -- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
+-- @arg warnings json what the caller should know of the pictures, {code, message} each
 -- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts
 -- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
 local job = read(ARGV[2])
@@ -22,6 +23,7 @@ redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('EXPIRE', KEYS[2], ttl_s)
 redis.call('HSET', record, 'usage', ARGV[5], 'expires_at', now + ttl_s * 1000)
 redis.call('HSET', record, 'step', redis.call('HGET', record, 'steps') or 0)
+if ARGV[8] ~= '[]' then redis.call('HSET', record, 'warnings', ARGV[8]) end
 remember(job, 'succeeded', '')
 -- Milliseconds per unit of work, learned: a fifth of each new measurement. What the worker spent on it tells how
 -- fast a queue drains; the whole time from start to end, shared with other jobs, how long one takes.

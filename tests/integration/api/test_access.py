@@ -81,6 +81,18 @@ def test_a_key_may_use_its_models_only(keyed: Keyed) -> None:
     assert caller.job(caller.submit(model="random", size="2048x2048"))["model"] == "plain"
 
 
+def test_a_keys_models_are_named_in_any_case_and_by_any_alias(keyed: Keyed) -> None:
+    for models in (("PLAIN", "Tiny"), ("plain", "STUDIO/tiny-1")):
+        caller = keyed.caller(models=models)
+
+        ids = [model["id"] for model in caller.http.get("/v1/models").json()["data"]]
+        assert ids == ["tiny", "plain"]
+        assert caller.job(caller.submit(model="TINY"))["model"] == "tiny"
+    assert_error(
+        keyed.caller(models=("PLAIN",)).generate(model="gpt-image-1"), 403, "permission_denied", param="model"
+    )
+
+
 def test_a_key_s_own_bound_of_unfinished_jobs_counts(keyed: Keyed) -> None:
     caller = keyed.caller(max_unfinished=2)
     caller.submit()

@@ -23,6 +23,7 @@ MEMBERS = {
     "attempt",
     "seeds",
     "error",
+    "warnings",
 }
 
 
@@ -68,7 +69,7 @@ def test_a_job_tells_its_whole_life(service: Service) -> None:
     service.worker.finish(attempt)
     ended = service.caller.job(job_id)
     assert members(ended, "status", "progress", "error", "seeds") == ("succeeded", 100, None, [7, 8])
-    assert members(ended, "queue_position", "eta_seconds") == (None, None)
+    assert members(ended, "queue_position", "eta_seconds", "warnings") == (None, None, [])
     assert ended["created_at"] <= ended["started_at"] <= ended["finished_at"]
     assert ended["expires_at"] - ended["finished_at"] == 3600
 

@@ -1,9 +1,12 @@
 """Which model a request gets, and what is said of each."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.http_caller import assert_error
+from tests.http_caller import ASYNC, assert_error
 from tests.integration.conftest import Serve, Service
+from tests.tiny_models import write_catalogue
 
 
 @pytest.mark.parametrize(
@@ -14,16 +17,32 @@ from tests.integration.conftest import Serve, Service
         ("small", "tiny"),
         ("studio/Tiny-1", "tiny"),
         ("plain", "plain"),
+        ("TINY", "tiny"),
+        ("Small", "tiny"),
+        ("STUDIO/tiny-1", "tiny"),
+        ("dall-e-2", "tiny"),
+        ("dall-e-3", "tiny"),
+        ("DALL-E-3", "tiny"),
+        ("gpt-image-1", "tiny"),
+        ("gpt-image-1-mini", "tiny"),
+        ("gpt-image-1.5", "tiny"),
+        ("gpt-image-2", "tiny"),
+        ("gpt-image-2-2026-04-21", "tiny"),
+        ("chatgpt-image-latest", "tiny"),
     ],
 )
 def test_a_request_is_served_by_the_model_it_names(automatic: Service, asked: str, served: str) -> None:
     answer = automatic.caller.generate(model=asked)
 
     assert answer.status_code == 200
+    assert answer.headers["x-model"] == served
     assert automatic.caller.job(answer.headers["x-job-id"])["model"] == served
 
 
-@pytest.mark.parametrize("asked", ["dall-e-3", "TINY", " tiny", "random ", "../tiny", "🦢", "tiny\u200b"])
+@pytest.mark.parametrize(
+    "asked",
+    ["dall-e", "gpt-4o", "gpt-image-", "my-gpt-image-1", " tiny", "random ", "../tiny", "🦢", "tiny\u200b"],
+)
 def test_an_unknown_model_is_a_404_that_lists_the_names(automatic: Service, asked: str) -> None:
     message = assert_error(automatic.caller.generate(model=asked), 404, "model_not_found", param="model")
 
@@ -48,8 +67,9 @@ def test_random_picks_a_model_that_can_serve_this_very_request(
     assert {automatic.caller.job(answer.headers["x-job-id"])["model"] for answer in answers} == {only}
 
 
-def test_random_picks_among_all_that_can(automatic: Service) -> None:
-    models = {automatic.caller.job(automatic.caller.submit(model="random"))["model"] for _ in range(40)}
+@pytest.mark.parametrize("asked", ["random", "RANDOM"])
+def test_random_picks_among_all_that_can(automatic: Service, asked: str) -> None:
+    models = {automatic.caller.job(automatic.caller.submit(model=asked))["model"] for _ in range(40)}
 
     assert models == {"tiny", "plain"}
 
@@ -85,7 +105,7 @@ def test_the_models_are_listed_in_openais_shape_the_default_first(automatic: Ser
         assert model["ready"] is True
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "studio/Tiny-1"])
+@pytest.mark.parametrize("name", ["tiny", "small", "studio/Tiny-1", "TINY", "Studio/TINY-1", "gpt-image-1"])
 def test_a_model_says_what_it_can_do_under_each_of_its_names(automatic: Service, name: str) -> None:
     model = automatic.caller.http.get(f"/v1/models/{name}").json()
 
@@ -98,7 +118,7 @@ def test_a_model_says_what_it_can_do_under_each_of_its_names(automatic: Service,
 
 
 def test_an_unknown_model_has_no_page(automatic: Service) -> None:
-    answer = automatic.caller.http.get("/v1/models/dall-e-3")
+    answer = automatic.caller.http.get("/v1/models/sdxl")
 
     assert assert_error(answer, 404, "model_not_found", param="model").endswith("tiny, plain.")
 
@@ -108,3 +128,31 @@ def test_a_model_without_a_worker_is_listed_as_not_ready(serve: Serve) -> None:
 
     models = service.caller.http.get("/v1/models").json()["data"]
     assert {model["id"]: model["ready"] for model in models} == {"tiny": False, "plain": True}
+
+
+def test_openais_names_are_no_models_where_the_operator_says_so(serve: Serve) -> None:
+    service = serve(model_settings={"aliases_for_openai": False})
+
+    for asked in ("gpt-image-1", "dall-e-3"):
+        assert_error(service.caller.generate(model=asked), 404, "model_not_found", param="model")
+        answer = service.caller.http.get(f"/v1/models/{asked}")
+        assert_error(answer, 404, "model_not_found", param="model")
+
+
+def test_a_name_of_the_catalogue_wins_over_openais(serve: Serve, tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path, tiny={}, plain={"aliases": ["GPT-Image-2"], "transparent": False})
+    service = serve(model_settings={"catalogue": catalogue})
+
+    drawn = {
+        asked: service.caller.generate(ASYNC, model=asked).headers["x-model"]
+        for asked in ("gpt-image-2", "gpt-image-1")
+    }
+
+    assert drawn == {"gpt-image-2": "plain", "gpt-image-1": "tiny"}
+
+
+def test_openais_names_are_not_listed_as_models(automatic: Service) -> None:
+    body = automatic.caller.http.get("/v1/models").text
+
+    assert "gpt-image" not in body
+    assert "dall-e" not in body

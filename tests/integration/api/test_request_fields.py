@@ -20,6 +20,7 @@ OPTIONAL = (
     "size",
     "style",
     "user",
+    "safety_identifier",
     "stream",
     "partial_images",
     "seed",
@@ -104,6 +105,23 @@ def test_all_optional_fields_may_be_null_together(automatic: Service) -> None:
         ({"size": "72x88"}, {"width": 72, "height": 88}),
         ({"size": "4096x4096", "model": "plain"}, {"width": 4096, "height": 4096}),
         ({"style": "natural"}, {"style": "natural"}),
+        ({"quality": "standard"}, {"quality": "medium"}),
+        ({"quality": "hd"}, {"quality": "high"}),
+        ({"quality": "xhigh"}, {"quality": "high"}),
+        ({"quality": " Max\n"}, {"quality": "high"}),
+        ({"quality": "LOW"}, {"quality": "low"}),
+        ({"size": "AUTO"}, {}),
+        ({"size": " 1024X256\r\n"}, {"width": 1024, "height": 256}),
+        ({"background": "Transparent"}, {"background": "transparent"}),
+        ({"moderation": "LOW"}, {"moderation": "low"}),
+        ({"output_format": "\tJPEG"}, {"output_format": "jpeg"}),
+        ({"response_format": "B64_JSON"}, {}),
+        ({"style": "NATURAL "}, {"style": "natural"}),
+        ({"seed": -1}, {}),
+        ({"seed": -1.0}, {}),
+        ({"negative_prompt": ""}, {}),
+        ({"negative_prompt": "", "model": "plain"}, {}),
+        ({"safety_identifier": "u" * 256}, {}),
         ({"user": "u" * 256}, {}),
         ({"user": ""}, {}),
         ({"negative_prompt": "blurred"}, {"negative_prompt": "blurred"}),
@@ -131,7 +149,6 @@ INVALID: list[tuple[str, Any]] = [
     ("prompt", "next line \x85"),
     ("prompt", "form feed \x0c"),
     ("background", "green"),
-    ("background", ""),
     ("background", True),
     ("model", 5),
     ("model", "m" * 257),
@@ -149,17 +166,17 @@ INVALID: list[tuple[str, Any]] = [
     ("output_compression", 101),
     ("output_compression", "95"),
     ("output_format", "gif"),
-    ("output_format", "PNG"),
     ("quality", "best"),
+    ("quality", "l o w"),
+    ("moderation", "\u212aow"),
+    ("style", "\u3000vivid"),
     ("quality", 1),
     ("response_format", "base64"),
     ("size", "512"),
     ("size", "512x"),
     ("size", "x512"),
-    ("size", "512X512"),
     ("size", "512 x 512"),
-    ("size", " 512x512"),
-    ("size", "512x512\n"),
+    ("size", "512x512\u00a0"),
     ("size", "0512x512"),
     ("size", "-64x64"),
     ("size", "１２８x１２８"),  # noqa: RUF001 - digits, but not ASCII
@@ -170,16 +187,18 @@ INVALID: list[tuple[str, Any]] = [
     ("size", "4104x64"),
     ("size", "64x4104"),
     ("size", "99999x99999"),
-    ("size", ""),
     ("size", 512),
     ("style", "dark"),
     ("user", "u" * 257),
     ("user", 5),
+    ("safety_identifier", "u" * 257),
+    ("safety_identifier", 5),
     ("stream", "yes"),
     ("stream", 1),
     ("partial_images", -1),
     ("partial_images", 4),
-    ("seed", -1),
+    ("seed", -2),
+    ("seed", "-1"),
     ("seed", MAX_SEED + 1),
     ("seed", 1.5),
     ("seed", "1"),
@@ -294,7 +313,7 @@ def test_the_limit_of_n_is_a_setting(serve: Serve) -> None:
     assert schemas["GenerationRequest"]["properties"]["n"]["anyOf"][0]["maximum"] == 10
 
 
-@pytest.mark.parametrize("seed", [0, 7, MAX_SEED])
+@pytest.mark.parametrize("seed", [0, 7, MAX_SEED - 2])
 def test_a_given_seed_is_used_for_the_first_image_and_counts_up(automatic: Service, seed: int) -> None:
     answer = automatic.caller.generate(seed=seed, n=3)
 
@@ -309,3 +328,70 @@ def test_without_a_seed_each_job_has_its_own_and_says_which(automatic: Service) 
     for (first, second), answer in zip(seeds, answers, strict=True):
         assert second == first + 1
         assert automatic.worker.drawn[answer.headers["x-job-id"]].seeds == (first, second)
+
+
+CHOICES = ("background", "moderation", "output_format", "quality", "response_format", "size", "style")
+
+
+@pytest.mark.parametrize("field", CHOICES)
+@pytest.mark.parametrize("nothing", ["", " ", "\r\n"])
+def test_an_empty_choice_takes_its_default(automatic: Service, field: str, nothing: str) -> None:
+    assert drawn(automatic, automatic.caller.generate(**{field: nothing})) == DEFAULTS
+
+
+def test_a_url_is_not_supported_in_any_case(automatic: Service) -> None:
+    answer = automatic.caller.generate(response_format="URL ")
+
+    assert_error(answer, 400, "unsupported_value", param="response_format")
+
+
+def test_a_transparent_jpeg_is_one_however_it_is_spelled(automatic: Service) -> None:
+    answer = automatic.caller.generate(background="TRANSPARENT", output_format=" Jpeg")
+
+    assert_error(answer, 422, "invalid_value", param="background")
+
+
+@pytest.mark.parametrize(("n", "seed"), [(1, MAX_SEED), (2, MAX_SEED - 1), (4, MAX_SEED - 3)])
+def test_the_last_images_seed_is_at_most_the_greatest(automatic: Service, n: int, seed: int) -> None:
+    answer = automatic.caller.generate(n=n, seed=seed)
+    beyond = automatic.caller.generate(n=n, seed=seed + 1)
+
+    assert answer.headers["x-seeds"] == ", ".join(map(str, range(seed, MAX_SEED + 1)))
+    assert_error(beyond, 422, "invalid_value", param="seed")
+    assert [problem["loc"] for problem in beyond.json()["detail"]] == [["body", "seed"]]
+
+
+def test_every_seed_that_was_reported_draws_its_picture_alone(automatic: Service) -> None:
+    together = automatic.caller.generate(n=4, seed=-1)
+
+    alone = [
+        automatic.caller.generate(seed=int(seed)).json()["data"][0]
+        for seed in together.headers["x-seeds"].split(",")
+    ]
+
+    assert alone == together.json()["data"]
+
+
+def test_the_service_knows_a_user_by_either_name_and_the_new_one_wins(service: Service) -> None:
+    lanes = []
+    for fields in (
+        {"user": "anna"},
+        {"safety_identifier": "anna"},
+        {"safety_identifier": "anna", "user": "bert"},
+        {"safety_identifier": "", "user": "anna"},
+        {"safety_identifier": "Anna"},
+    ):
+        answer = service.caller.generate({"Prefer": "respond-async"}, **fields)
+        assert "x-ignored-fields" not in answer.headers
+        record = service.worker.client.hgetall(service.key("job", answer.json()["id"]))
+        assert not any(b"anna" in value.lower() for value in record.values())
+        lanes.append(record[b"lane"])
+
+    assert len(set(lanes[:4])) == 1
+    assert lanes[4] != lanes[0]
+
+
+def test_the_same_user_by_either_name_makes_the_same_request(service: Service) -> None:
+    key = {"Idempotency-Key": "one"}
+
+    assert service.caller.submit(key, user="anna") == service.caller.submit(key, safety_identifier="anna")

@@ -61,6 +61,7 @@ def test_previews_as_they_come_and_then_the_picture(service: Service) -> None:
     assert base64.b64decode(last.data.pop("b64_json")) == image
     usage = last.data.pop("usage")
     assert usage == service.caller.result(attempt.job_id).json()["usage"]
+    assert last.data.pop("warnings") == []
     assert last.data == {"type": COMPLETED, "created_at": last.data["created_at"], **about}
 
 
@@ -215,12 +216,33 @@ def test_a_stream_that_ends_with_an_error_holds_its_job_no_longer(
         raise StoreUnavailable
 
     monkeypatch.setattr("api.holding.STORE_GAP_S", 0.0)
-    monkeypatch.setattr(service.api.resources.store, "read", away)
     with stream(service) as events:
+        attempt = service.worker.take()
+        monkeypatch.setattr(service.api.resources.store, "read", away)
+        service.worker.finish(attempt)
         (error,) = events.rest()
 
     assert error.data["error"]["code"] == "store_unavailable"
     assert service.api.resources.holds.jobs == 0
+
+
+def test_a_stream_that_cannot_say_what_it_is_of_is_refused_and_holds_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stream of an earlier job says in its head is read first."""
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    key = {"Idempotency-Key": "one"}
+    monkeypatch.setattr("api.holding.STORE_GAP_S", 0.0)
+    with stream(service, key):
+        monkeypatch.setattr(service.api.resources.store, "read", away)
+        answer = service.caller.generate(key, **BODY)
+        assert service.api.resources.holds.jobs == 1
+
+    assert_error(answer, 503, "store_unavailable", kind="server_error")
+    wait_until(lambda: service.api.resources.holds.jobs == 0, what="nobody who waits")
 
 
 def test_on_disconnect_cancel_skips_the_grace_and_continue_keeps_the_job(service: Service) -> None:

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from api.generation_request import GenerationRequest
 from docs.tables import error_rows
-from tests.browser import ask
+from shared.job_warnings import CODES
+from tests.browser import Visitor, ask
+from tests.integration.conftest import Serve
 from tests.integration.playground.conftest import Visit
 
-# The page follows its jobs by their events, and always asks for previews.
-NOT_IN_THE_FORM = {"stream"}
+# The page follows its jobs by their events, always asks for previews, and has one field for a user.
+NOT_IN_THE_FORM = {"stream", "safety_identifier"}
 THE_PAGES_OWN = {"partial_images": "3"}
 # Codes of jobs that ended without a picture: their words stand on the card.
 ERRORS = [(int(status), code.strip("`")) for status, code, *_ in error_rows()]
@@ -72,6 +74,42 @@ def test_it_says_what_each_model_can_do_and_offers_only_that(visit: Visit) -> No
     expect(page.get_by_label("What should not be drawn?")).to_be_disabled()
     page.get_by_label("Model").select_option("random")
     expect(page.locator("#model-about")).to_contain_text("can serve the request")
+
+
+def test_it_offers_no_two_options_that_are_refused_together(visit: Visit) -> None:
+    page = visit().open()
+    page.locator("#more").evaluate("element => element.open = true")
+    transparent = page.locator("#background option[value=transparent]")
+    jpeg = page.locator("#output_format option[value=jpeg]")
+    expect(page.locator("#model option")).to_have_count(3)
+
+    page.get_by_label("Background").select_option("transparent")
+    expect(jpeg).to_be_disabled()
+    expect(page.locator("#output_format-hint")).to_have_text("jpeg has no transparency")
+    page.get_by_label("Background").select_option("auto")
+    page.get_by_label("File format").select_option("jpeg")
+    expect(transparent).to_be_disabled()
+    page.get_by_label("File format").select_option("webp")
+    expect(transparent).to_be_enabled()
+    expect(jpeg).to_be_enabled()
+
+
+def test_it_offers_as_many_images_as_the_service_draws(browser: Browser, serve: Serve) -> None:
+    for most in (4, 10):
+        visitor = Visitor(browser, serve(api={"max_n": most}).api.url)
+        page = visitor.open()
+        expect(page.locator("#n")).to_have_attribute("max", str(most))
+        page.get_by_label("Model").select_option("random")
+        expect(page.locator("#n")).to_have_attribute("max", str(most))
+        visitor.close()
+
+
+def test_every_warning_has_advice_and_no_other(visit: Visit) -> None:
+    page = visit().open()
+
+    codes = page.evaluate("import('/playground/js/words.js').then(words => words.WARNINGS)")
+
+    assert tuple(codes) == CODES
 
 
 def test_the_words_are_about_the_errors_of_the_contract_and_no_others(visit: Visit) -> None:

@@ -2,6 +2,7 @@
 
 from playwright.sync_api import expect
 
+from shared.job_warnings import JobWarning
 from tests.browser import ask, newest
 from tests.integration.conftest import Service
 from tests.integration.playground.conftest import Visit
@@ -35,6 +36,22 @@ def test_a_job_that_failed_says_why_and_can_be_drawn_again(visit: Visit, service
 
     expect(page.locator(".job")).to_have_count(2)
     expect(newest(page).locator(".state")).to_contain_text("Next in line")
+
+
+def test_a_picture_that_is_not_quite_what_was_asked_for_says_so_and_what_to_do(
+    visit: Visit, service: Service
+) -> None:
+    page = visit().open()
+    ask(page, "a long story")
+    expect(newest(page).locator(".warnings")).to_be_hidden()
+    message = "The prompt has 60 tokens, of which the model reads the first 46."
+    newer = JobWarning("of_a_newer_worker", "Something <b>else</b>.")
+
+    service.worker.finish(service.worker.take(), JobWarning("prompt_truncated", message), newer)
+
+    expect(newest(page).locator(".warnings li")).to_have_text(
+        [f"{message} Say the most important things first, or less.", "Something <b>else</b>."]
+    )
 
 
 def test_a_picture_that_has_expired_says_so(visit: Visit, service: Service) -> None:

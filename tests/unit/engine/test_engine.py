@@ -1,5 +1,6 @@
 """The engine through its public face, on a tiny model."""
 
+import re
 import threading
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -253,6 +254,50 @@ def test_any_prompt_is_drawn_and_counted(
 
     assert result.prompt_tokens == tokens if tokens else result.prompt_tokens > 5
     assert picture(result.images[0]).size == (64, 64)
+
+
+def test_words_that_the_model_does_not_read_are_told_and_not_drawn(
+    engine: Engine, make_request: RequestMaker
+) -> None:
+    def drawn(*words: str) -> ImageResult:
+        return draw(engine, make_request(prompt=" ".join(words), quality="low"))
+
+    words = ["black", "swan"] * 10
+    beyond, other = drawn(*words, "red", "apple"), drawn(*words, "blue", "apple")
+    (warning,) = beyond.warnings
+    found = re.fullmatch(
+        "The prompt has 22 tokens, of which the model reads the first ([0-9]+): it reads 22 in all, and the "
+        "words for style and background are among them.",
+        warning.message,
+    )
+
+    assert (warning.code, beyond.prompt_tokens, found is not None) == ("prompt_truncated", 22, True)
+    assert first(beyond) == first(other)  # they differ only in what is not read
+    assert other.warnings == beyond.warnings
+    read = int(found[1]) if found else 0
+    assert 10 < read < 20
+    assert (drawn(*words[:read]).warnings, first(drawn(*words[:read]))) == ((), first(beyond))
+    assert len(drawn(*words[: read + 1]).warnings) == 1
+
+
+def first(result: ImageResult) -> bytes:
+    """The first picture, without what its file says of the prompt."""
+    return picture(result.images[0]).tobytes()
+
+
+def test_a_negative_prompt_that_is_cut_is_told(engine: Engine, make_request: RequestMaker) -> None:
+    fits = draw(engine, make_request(negative_prompt="red apple " * 11, quality="low"))
+    cut = draw(engine, make_request(negative_prompt="red apple " * 12, quality="low"))
+    same = draw(engine, make_request(negative_prompt=f"{'red apple ' * 11}black swan", quality="low"))
+
+    assert fits.warnings == ()
+    assert first(cut) == first(same) == first(fits)
+    assert [(each.code, each.message) for each in cut.warnings] == [
+        (
+            "negative_prompt_truncated",
+            "The negative prompt has 24 tokens, of which the model reads the first 22.",
+        )
+    ]
 
 
 def test_a_long_prompt_is_still_drawn_in_its_style_and_not_printed(

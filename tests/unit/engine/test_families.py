@@ -64,6 +64,21 @@ def test_any_pipeline_draws_reports_and_repeats(tmp_path: Path, save: Saver, rep
     assert together.images[0] != together.images[1] == alone.images[0]
 
 
+def test_a_pipeline_that_runs_whole_says_that_there_are_no_previews(tmp_path: Path) -> None:
+    engine, spec = served(tmp_path, save_pixart)
+    choices = {"prompt": "black swan", "seed": 3, "width": 64, "height": 64}
+
+    told = [
+        engine.submit(image_request(Params.model_validate({**choices, **more}), spec), Recorder())
+        .result(30)
+        .warnings
+        for more in ({"partial_images": 2}, {})
+    ]
+    engine.close()
+
+    assert [[each.code for each in warnings] for warnings in told] == [["previews_unavailable"], []]
+
+
 @pytest.mark.parametrize("save", [save_pixart, save_latent_diffusion, save_with_unknown_argument])
 def test_any_pipeline_stops(tmp_path: Path, save: Saver) -> None:
     engine, spec = served(tmp_path, save)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from shared.settings import REPO_ROOT
-from worker.engine.tokens import count_tokens, fit_prompt
+from worker.engine.tokens import Fitted, count_tokens, fit_prompt
 
 TOKENIZER = CLIPTokenizer.from_pretrained(REPO_ROOT / "models" / "glyph" / "tokenizer", local_files_only=True)
 LIMIT = 46
@@ -25,7 +25,9 @@ def test_tokens_are_counted_beyond_the_models_limit(capfd: pytest.CaptureFixture
 
 
 def test_a_prompt_that_fits_is_left_alone() -> None:
-    assert fit_prompt(TOKENIZER, "Black  Swan", "Black  Swan, 3d render", LIMIT) == "Black  Swan, 3d render"
+    prompt = fit_prompt(TOKENIZER, "Black  Swan", "Black  Swan, 3d render", LIMIT)
+
+    assert prompt == Fitted("Black  Swan, 3d render", tokens=2, read=2)
 
 
 def test_a_long_prompt_loses_its_own_end_and_keeps_the_templates() -> None:
@@ -33,9 +35,11 @@ def test_a_long_prompt_loses_its_own_end_and_keeps_the_templates() -> None:
 
     fitted = fit_prompt(TOKENIZER, words, f"an icon of {words}, 3d render", LIMIT)
 
-    assert fitted.startswith("an icon of black swan black swan")
-    assert fitted.endswith(" black, 3d render")
-    assert count_tokens(TOKENIZER, fitted) == LIMIT
+    assert fitted.text.startswith("an icon of black swan black swan")
+    assert fitted.text.endswith(" black, 3d render")
+    assert count_tokens(TOKENIZER, fitted.text) == LIMIT
+    template = count_tokens(TOKENIZER, "an icon of , 3d render")
+    assert (fitted.tokens, fitted.read, fitted.reads_ending) == (200, LIMIT - template, True)
 
 
 @settings(max_examples=60, deadline=None)
@@ -43,8 +47,11 @@ def test_a_long_prompt_loses_its_own_end_and_keeps_the_templates() -> None:
 def test_any_prompt_fits_with_its_template(words: str) -> None:
     fitted = fit_prompt(TOKENIZER, words, f"{words}, 3d render", LIMIT)
 
-    assert fitted.endswith(", 3d render")
-    assert count_tokens(TOKENIZER, fitted) <= LIMIT
+    assert fitted.text.endswith(", 3d render")
+    assert count_tokens(TOKENIZER, fitted.text) <= LIMIT
+    assert fitted.tokens == count_tokens(TOKENIZER, words)
+    # Whether it says that something was left out, and whether something was, is the same.
+    assert (fitted.read < fitted.tokens) == (len(fitted.text) < len(f"{words}, 3d render".rstrip()))
 
 
 def test_a_tokenizer_that_knows_no_places_leaves_the_cutting_to_the_pipeline() -> None:
@@ -54,4 +61,6 @@ def test_a_tokenizer_that_knows_no_places_leaves_the_cutting_to_the_pipeline() -
         def __call__(self, text: str, **_options: Any) -> dict[str, list[int]]:
             return {"input_ids": [0] * len(text.split())}
 
-    assert fit_prompt(Slow(), "a b c", "a b c, 3d", 2) == "a b c, 3d"
+    assert fit_prompt(Slow(), "a b c", "a b c, 3d", 2) == Fitted("a b c, 3d", 3, 2, reads_ending=False)
+    assert fit_prompt(Slow(), "a b c", "a b c , 3d", 4) == Fitted("a b c , 3d", 3, 3, reads_ending=False)
+    assert fit_prompt(Slow(), "a b c", "of a b c", 3) == Fitted("of a b c", 3, 2)

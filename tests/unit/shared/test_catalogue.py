@@ -44,8 +44,9 @@ def test_the_shipped_catalogue_offers_glyph_and_knows_real_models() -> None:
 
 def test_a_model_is_found_by_name_and_by_alias() -> None:
     assert SHIPPED.find("sd-turbo") is SHIPPED.find("stabilityai/sd-turbo")
-    assert SHIPPED.find("SD-TURBO") is None
+    assert SHIPPED.find("SD-TURBO") is SHIPPED.find("StabilityAI/SD-Turbo") is SHIPPED.find("sd-turbo")
     assert SHIPPED.find("") is None
+    assert SHIPPED.find("\u212a") is None  # no k, though lower case makes one of it
 
 
 def test_an_entry_says_how_it_is_asked() -> None:
@@ -107,6 +108,21 @@ def test_any_supported_size_is_planned(width: int, height: int, model: ModelSpec
         assert abs(aspects) <= sizes.multiple / min(generated_width, generated_height)
 
 
+@given(EVERY_SIDE, EVERY_SIDE, st.sampled_from(SHIPPED.specs))
+def test_a_size_is_resampled_unless_it_is_cut_from_what_was_drawn(
+    width: int, height: int, model: ModelSpec
+) -> None:
+    sizes = model.sizes
+    assume(model.supports_size(width, height))
+    picture = sizes.picture(width, height)
+
+    over = [drawn - asked for drawn, asked in zip(sizes.generated(width, height), picture, strict=True)]
+
+    assert sizes.resamples(width, height) == (min(over) < 0 or max(over) >= sizes.multiple)
+    if sizes.min_area_px <= picture[0] * picture[1] <= sizes.max_area_px:
+        assert not sizes.resamples(width, height)
+
+
 def test_the_native_size_is_drawn_as_it_is() -> None:
     for model in SHIPPED.specs:
         native = (model.sizes.native_width, model.sizes.native_height)
@@ -127,6 +143,8 @@ def test_the_native_size_is_drawn_as_it_is() -> None:
         ({"guidance_argument": "prompt"}, "guidance_argument"),
         ({"prompt_templates": {"vivid": "a picture"}}, "prompt_templates.vivid: .*exactly once"),
         ({"aliases": ["random"]}, "the name 'random' is reserved"),
+        ({"aliases": ["Random"]}, "the name 'random' is reserved"),
+        ({"aliases": ["TINY"]}, "'TINY' is already taken by 'tiny'"),
         ({"aliases": ["tiny"]}, "'tiny' is already taken by 'tiny'"),
         ({"aliases": [""]}, "aliases.0"),
         ({"components": {"unet": {"weights": "x", "file": "model.bin"}}}, "components.unet.file"),

@@ -16,6 +16,7 @@ from shared.errors import (
     TooManyJobs,
     WaitTooLong,
 )
+from shared.job_warnings import JobWarning
 from shared.jobs import scripts
 from shared.jobs.scripts import DraftIncomplete
 from shared.jobs.status import TERMINAL, TRANSITIONS, Status, allowed
@@ -65,6 +66,20 @@ def test_a_submitted_job_is_queued_claimed_and_finished(caller: Caller, store: W
     assert caller.status(job_id) == "succeeded"
     assert caller.client.hgetall(caller.keys.result(job_id)) == {b"0": b"cGljdHVyZQ=="}
     assert caller.ended() == [(job_id, "succeeded")]
+
+
+def test_warnings_are_kept_with_a_finished_job_and_with_no_other(caller: Caller, store: WorkerStore) -> None:
+    warned, silent = caller.submit(), caller.submit()
+    first, second = claim(store, want=2)
+    store.save_draft(first, [b"aW1hZ2U="])
+    assert "warnings" not in caller.record(warned)
+
+    store.finish(first, images=1, usage=USAGE, warnings=[JobWarning("size_resampled", 'It "was".')])
+    finish(store, second)
+
+    kept = json.loads(caller.record(warned)["warnings"])
+    assert kept == [{"code": "size_resampled", "message": 'It "was".'}]
+    assert "warnings" not in caller.record(silent)
 
 
 def test_nothing_is_left_over_when_every_job_has_ended(caller: Caller, store: WorkerStore) -> None:

@@ -36,6 +36,16 @@ def test_what_scripts_write_as_empty_is_nothing() -> None:
     assert (record.error, record.started_at) == (None, None)
 
 
+def test_warnings_are_none_where_an_older_worker_wrote_the_record() -> None:
+    told = parse("id", {**RAW, "warnings": b'[{"code":"size_resampled","message":"It was."}]'})
+    silent = parse("id", {name: value for name, value in RAW.items() if name != "warnings"})
+
+    assert told is not None
+    assert silent is not None
+    assert told.warnings == ({"code": "size_resampled", "message": "It was."},)
+    assert silent.warnings == ()
+
+
 @pytest.mark.parametrize("missing", ["status", "params"])
 def test_a_hash_without_a_job_is_none(missing: str) -> None:
     assert parse("id", {**RAW, missing: None}) is None

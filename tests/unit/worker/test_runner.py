@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import fakeredis
@@ -18,6 +19,8 @@ from shared.errors import (
     GenerationFailed,
     OutOfDeviceMemory,
 )
+from shared.job_warnings import JobWarning
+from shared.params import Params
 from shared.settings import JobSettings, ModerationSettings, WorkerSettings
 from tests.conftest import FlaglessFakeRedis
 from tests.jobs import Caller
@@ -111,6 +114,23 @@ def test_the_tokens_of_the_engine_are_billed(slot: MakeSlot) -> None:
 
     usage = json.loads(at_work.caller.record(job_id)["usage"])
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (5, 1303, 1308)
+
+
+def test_what_the_engine_and_the_models_entry_warn_of_is_told_with_the_result(slot: MakeSlot) -> None:
+    def cut(request: ImageRequest, held: Held) -> ImageResult:
+        return replace(drawn(request, held), warnings=(JobWarning("prompt_truncated", "It was cut."),))
+
+    at_work = slot(cut)
+    warned = at_work.caller.submit(params=Params(prompt="swan", seed=1, width=256, height=256))
+    silent = at_work.caller.submit(params=Params(prompt="swan", seed=1, width=64, height=64))
+
+    at_work.runner.answer("m")
+
+    assert json.loads(at_work.caller.record(warned)["warnings"]) == [
+        {"code": "prompt_truncated", "message": "It was cut."},
+        {"code": "size_resampled", "message": "It was drawn at 64x64 and resampled to 256x256."},
+    ]
+    assert "warnings" not in at_work.caller.record(silent)
 
 
 def test_a_ring_without_work_or_for_a_model_not_served_does_nothing(slot: MakeSlot) -> None:

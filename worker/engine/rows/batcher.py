@@ -12,11 +12,12 @@ from shared.errors import (
     GenerationFailed,
     OutOfDeviceMemory,
 )
-from worker.engine.arguments import call_arguments, check
+from worker.engine.arguments import call_arguments, check, fit
 from worker.engine.devices import release_memory
 from worker.engine.encoding import EncoderPool
 from worker.engine.exclusive import draw_whole
 from worker.engine.failures import translate
+from worker.engine.findings import find
 from worker.engine.life import Life
 from worker.engine.loading import LoadedModel
 from worker.engine.residents import Residents
@@ -119,9 +120,10 @@ class Batcher:
         check(model, work.request)
         if work.watcher.stop_requested():
             raise AttemptCancelled
-        job = Job(work, model, family, load_s)
+        prompt = fit(model, work.request)
+        job = Job(work, model, family, load_s, find(model, work.request, prompt))
         job.tell()
-        arguments = call_arguments(model, work.request)
+        arguments = call_arguments(model, work.request, prompt)
         job.rows = self._beside.run(
             lambda: timed(lambda: [family.prepare(arguments, seed) for seed in work.request.seeds])
         )

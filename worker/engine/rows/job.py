@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from worker.engine.encoding import EncoderPool, Encoding
+from worker.engine.findings import Findings
 from worker.engine.loading import LoadedModel
 from worker.engine.pixels import Pixels
 from worker.engine.request import PreviewWatcher
@@ -13,7 +14,6 @@ from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.previews import Previews, preview_steps
 from worker.engine.rows.row import Row
 from worker.engine.timed import Timed
-from worker.engine.tokens import count_tokens
 from worker.engine.work import Work
 
 
@@ -41,6 +41,7 @@ class Job:
     model: LoadedModel
     family: RowFamily
     load_s: float
+    findings: Findings
     rows: Future[Timed[list[Row]]] = field(default_factory=Future)
     members: Sequence[Member] = ()
     has_ended: bool = False
@@ -103,8 +104,7 @@ class Job:
         if self._handed_on < self.images:
             return False
         self.tell_denoised()
-        tokens = count_tokens(self.model.tokenizer, self.work.request.prompt)
-        encoders.finish(self.encoding, self.work, tokens, self._timings_s())
+        encoders.finish(self.encoding, self.work, self.findings, self._timings_s())
         return True
 
     def tell_denoised(self) -> None:
