@@ -17,10 +17,11 @@ from cli.logs import start_afresh, tail
 from cli.ports import reachable_host
 from cli.processes import Child, Program
 from cli.run_folder import RunFolder
-from cli.servers import OLDEST_VERSION, public_address, running_version, version_text
+from cli.servers import OLDEST_VERSION, address_of, running_version, version_text
 from cli.signals import never
 from cli.supervisor import STOP_GRACE_S, Say, Supervisor
 from cli.valkey import EmbeddedServer
+from shared.addresses import wrong_with_redis
 from shared.errors import ConfigurationError
 from shared.settings import REPO_ROOT, RedisSettings, Settings
 
@@ -148,8 +149,16 @@ class LocalService:
 
 
 def chosen_redis(settings: Settings, url: str | None = None) -> RedisSettings | None:
-    """Return the server to use; None for an embedded one."""
+    """Return the server to use; None for an embedded one.
+
+    Raises:
+        ConfigurationError: The address is none, or cannot be read in one way only.
+    """
     if url is not None:
+        wrong = wrong_with_redis(url)
+        if wrong:
+            msg = f"--redis-url: {wrong}"
+            raise ConfigurationError(msg)
         return settings.redis.model_copy(update={"url": SecretStr(url)})
     return settings.redis if "url" in settings.redis.model_fields_set else None
 
@@ -173,7 +182,7 @@ def ready(client: Client) -> Callable[[], bool]:
 
 def _given_server(redis: RedisSettings) -> str:
     version = running_version(redis)
-    name = f"{public_address(redis)} (version {version_text(version)})"
+    name = f"{address_of(redis)} (version {version_text(version)})"
     if version < OLDEST_VERSION:
         msg = f"{name} is too old: Redis or Valkey {version_text(OLDEST_VERSION)} or newer is needed"
         raise ConfigurationError(msg)

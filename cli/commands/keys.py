@@ -8,13 +8,13 @@ from typing import Annotated, Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from cli.keyholder import Keyholder, store_of
 from cli.run_folder import RunFolder
 from cli.service import chosen_redis
-from cli.terminal import out, read_settings, say
+from cli.terminal import cells, out, say
 from shared.api_keys import ApiKey, Scope
+from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def create(  # noqa: PLR0913 -- one parameter an option
             expires_at=expires_at,
         )
     say(f"key {new.key.id} for {new.key.name}; it is shown this once:", style="dim")
-    out.print(Text(new.text), soft_wrap=True)
+    say(new.text)
 
 
 @app.command("list")
@@ -75,7 +75,7 @@ def list_keys(redis_url: RedisUrl = None, run_folder: Folder = _FOLDER) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
     for key in keys:
         row = (key.id, key.name, _state(key), ", ".join(sorted(key.scopes)), ", ".join(_bounds(key)))
-        table.add_row(*map(Text, row))
+        table.add_row(*cells(*row))
     out.print(table)
 
 

@@ -12,8 +12,9 @@ from cli.ports import holder, is_free
 from cli.run_folder import RunFolder
 from cli.service import Layout, LocalService, answering, chosen_redis, ready
 from cli.signals import StopRequested, StopSignals
-from cli.terminal import announce, err, explain, read_settings, say, shown
+from cli.terminal import announce, err, explain, say, shown
 from shared.errors import ConfigurationError, DarkroomError
+from shared.settings import read_settings
 
 _WATCH_S: Final = 0.2
 _CURL: Final = """\
