@@ -6,14 +6,16 @@ It knows the command lines of the parts and how to tell that they are ready; it 
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import SecretStr
 
 from cli.client import Client, ServiceRefused, ServiceUnreachable
 from cli.logs import start_afresh, tail
+from cli.owner_salt import VARIABLE
 from cli.ports import reachable_host
 from cli.processes import Child, Program
 from cli.run_folder import RunFolder
@@ -95,10 +97,20 @@ class LocalService:
         self._watch(server.child)
         return f"{server.binary.path.name} {version_text(server.binary.version)}, embedded"
 
-    def start_processes(self) -> None:
-        """Start the API and the workers; they are not ready yet."""
+    @property
+    def store_url(self) -> SecretStr:
+        """Where the store is, once it was started."""
+        return self._redis.url
+
+    def start_processes(self, salt: SecretStr | None = None) -> None:
+        """Start the API and the workers; they are not ready yet.
+
+        Args:
+            salt: of the API; default: the one in its environment.
+        """
+        salted = {} if salt is None else {VARIABLE: salt.get_secret_value()}
         names = [f"worker-{i}" for i in range(1, self.layout.workers + 1)]
-        programs = [self._program("api", _API), *(self._program(name, _WORKER) for name in names)]
+        programs = [self._program("api", _API, salted), *(self._program(name, _WORKER) for name in names)]
         for program in programs:
             start_afresh(program.log)
         self._watch(*map(Child, programs))
@@ -130,8 +142,11 @@ class LocalService:
         self.children += children
         self._supervisor.start(*children)
 
-    def _program(self, name: str, command: tuple[str, ...]) -> Program:
+    def _program(
+        self, name: str, command: tuple[str, ...], more: Mapping[str, str] = MappingProxyType({})
+    ) -> Program:
         environment = {
+            **more,
             "DARKROOM_REDIS__URL": self._redis.url.get_secret_value(),
             "DARKROOM_REDIS__BROKER_URL": self._redis.broker(),
             "DARKROOM_API__HOST": self.layout.host,

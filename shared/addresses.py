@@ -78,6 +78,11 @@ def _wrong_in(parts: re.Match[str]) -> str | None:
     return None
 
 
+def without_arguments(said: str) -> str:
+    """Return what a server said without what it repeats of a command that it does not know."""
+    return re.sub(r"(, with args beginning with:).*", rf"\1 {HIDDEN}", said)
+
+
 def holds_login(url: str) -> bool:
     """Whether there may be a user or a password in an address; whatever has an @ may have one."""
     return "@" in url

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from shared.addresses import without_arguments
 from shared.printable import printable, printable_lines
 from shared.settings import LogSettings
 
@@ -64,16 +65,18 @@ def configure(settings: LogSettings) -> None:
 
 
 def _fit_to_be_shown(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Take out of every text what a terminal would take for an order, whoever wrote it.
+    """Take out of every text what a terminal would take for an order, and what may be secret.
 
-    JSON escapes such characters, and whoever prints what is in it would have them again.
+    JSON escapes such characters, and whoever prints what is in it would have them again. Libraries log what
+    servers say themselves.
     """
     return {printable(name): _shown(name, value) for name, value in event.items()}
 
 
 def _shown(name: str, value: object) -> object:
     if isinstance(value, str):
-        return printable_lines(value) if name in _OF_SEVERAL_LINES else printable(value)
+        said = without_arguments(value)
+        return printable_lines(said) if name in _OF_SEVERAL_LINES else printable(said)
     if isinstance(value, dict):
         return {printable(str(key)): _shown("", each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

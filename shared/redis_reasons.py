@@ -13,10 +13,10 @@ from typing import Final
 
 import redis
 
+from shared.addresses import without_arguments
 from shared.errors import DarkroomError
 from shared.printable import printable
 
-_REPEATED: Final = ", with args"
 _LONGEST: Final = 300
 
 
@@ -74,7 +74,7 @@ def reason_of(error: BaseException) -> str:
     """Return why Redis could not be reached or refused; there is no part of a password in it."""
     cause = error.__cause__ if isinstance(error, DarkroomError) and error.__cause__ else error
     trouble, name = trouble_of(cause), type(cause).__name__
-    said = "" if trouble is Trouble.NO_REDIS else printable(str(cause).partition(_REPEATED)[0], _LONGEST)
+    said = "" if trouble is Trouble.NO_REDIS else printable(without_arguments(str(cause)), _LONGEST)
     return ": ".join(filter(None, (trouble.value, name, said)))
 
 

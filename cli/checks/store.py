@@ -5,6 +5,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from cli.checks.finding import Finding, Verdict
+from cli.owner_salt import OwnerSalt, is_public
 from cli.run_folder import RunFolder
 from cli.servers import (
     NO_SERVER,
@@ -15,13 +16,12 @@ from cli.servers import (
     running_version,
     version_text,
 )
-from shared.errors import StoreUnavailable
+from shared.errors import ConfigurationError, StoreUnavailable
 from shared.jobs.keys import Keys
 from shared.redis_clients import UNREACHABLE, sync_client
 from shared.redis_reasons import Trouble, trouble_of
 from shared.settings import ApiSettings, RedisSettings
 
-_DEFAULT_SALT: Final = ApiSettings().owner_salt
 _NEW_SALT: Final = (
     "set DARKROOM_API__OWNER_SALT to a random text (openssl rand -hex 32) and make the keys anew"
 )
@@ -95,7 +95,13 @@ def check_keys(api: ApiSettings, redis: RedisSettings, folder: RunFolder) -> Fin
         where = api.published_on or api.host
         mend = "darkroom keys create --name NAME, or DARKROOM_API__OPEN=true to serve everybody"
         return Finding("API keys", Verdict.MISSING, f"none, and {where} is reached by other machines", mend)
-    if api.owner_salt == _DEFAULT_SALT:
+    try:
+        salt = api.owner_salt if "url" in redis.model_fields_set else OwnerSalt(folder, api).now()
+    except ConfigurationError as error:
+        return Finding(
+            "API keys", Verdict.MISSING, error.message, "mend it, or make the keys anew without it"
+        )
+    if is_public(salt):
         return Finding(
             "API keys", Verdict.NOTE, f"{count}, kept under the salt that everybody knows", _NEW_SALT
         )

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { follow } from "./events.js";
 import { requestOf } from "./memory.js";
+import { printable } from "./printable.js";
 import { curl, python } from "./snippets.js";
 import { stateOf } from "./words.js";
 
@@ -125,13 +126,13 @@ export class Card {
 
   show() {
     const { status } = this.job;
-    this.state.textContent = stateOf(this.job, this.step);
+    this.state.textContent = printable(stateOf(this.job, this.step));
     this.state.classList.toggle("failed", status === "failed");
     this.bar.hidden = status !== "running" && status !== "queued";
     if (status === "queued") this.bar.removeAttribute("value");
     else this.bar.value = this.job.progress;
     this.pictures.hidden = status === "failed" || status === "cancelled";
-    this.facts.textContent = factsOf(this.job, this.request);
+    this.facts.textContent = printable(factsOf(this.job, this.request));
     this.element.dataset.status = status;
     if (this.shownFor !== status) this.offerActions();
     this.shownFor = status;
@@ -173,7 +174,7 @@ export class Card {
   }
 
   fail(error) {
-    this.state.textContent = error.message;
+    this.state.textContent = printable(error.message);
     this.state.classList.add("failed");
   }
 
@@ -187,7 +188,7 @@ export class Card {
 function make(name, className = "", words = "") {
   const element = document.createElement(name);
   if (className) element.className = className;
-  if (words) element.textContent = words;
+  if (words) element.textContent = printable(words);
   return element;
 }
 
