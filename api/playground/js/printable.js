@@ -3,8 +3,8 @@
 
 const MARK = "\ufffd";
 const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
-const EMOJI = /[\p{So}\p{Sk}\ufe0f]$/u;
-const JOINED = /[\p{Lo}\p{Mn}\p{Mc}]$/u;
+const EMOJI = /^[\p{So}\p{Sk}\ufe0f]$/u;
+const JOINED = /^[\p{Lo}\p{Mn}\p{Mc}]$/u;
 
 // On one line: line feeds and tabs become blanks, every other character of these kinds a mark.
 export function printable(text) {
@@ -27,9 +27,9 @@ const hex = (number, length) => number.toString(16).padStart(length, "0");
 
 // Whether a joiner is part of how something is written: an emoji, or letters without case.
 function joins(char, before, after) {
-  const next = String.fromCodePoint(after.codePointAt(0) ?? 0x20);
   if (char !== "\u200c" && char !== "\u200d") return false;
-  const isEmoji = before.endsWith("\ufe0f");
-  if (!isEmoji && JOINED.test(before) && JOINED.test(next)) return true;
-  return char === "\u200d" && EMOJI.test(before) && /^\p{So}/u.test(next);
+  const last = [...before.slice(-2)].at(-1) ?? "";
+  const next = [...after.slice(0, 2)].at(0) ?? "";
+  if (last !== "\ufe0f" && JOINED.test(last) && JOINED.test(next)) return true;
+  return char === "\u200d" && EMOJI.test(last) && /^\p{So}$/u.test(next);
 }
