@@ -193,7 +193,8 @@ class ApiSettings(Section):
         60.0, gt=0, description="a client that takes nothing of its answer for this long is cut off"
     )
     owner_salt: SecretStr = Field(
-        SecretStr("darkroom"), description="key of the hashes that stand for owners, users and API keys"
+        SecretStr("darkroom"),
+        description="key of the hashes that stand for owners, users and API keys; `darkroom up` makes one",
     )
 
     @property
