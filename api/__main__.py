@@ -2,8 +2,6 @@
 
 import sys
 
-from pydantic import ValidationError
-
 from api.app import create_app
 from api.processes import Processes
 from api.serving import Server, config_of, serve
@@ -11,8 +9,9 @@ from shared import tracing
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure, get_logger
-from shared.redis_clients import UNREACHABLE, reason_of, sync_client
-from shared.settings import Settings
+from shared.redis_clients import UNREACHABLE, sync_client
+from shared.redis_reasons import reason_of
+from shared.settings import Settings, read_settings
 
 log = get_logger(__name__)
 
@@ -20,12 +19,12 @@ log = get_logger(__name__)
 def main() -> int:
     """Serve until told to stop; return the process's exit status."""
     try:
-        settings = Settings()
+        settings = read_settings()
         configure(settings.log)
         tracing.configure(settings.tracing, "darkroom-api")
         app = create_app(settings)
         _check_access(settings)
-    except (ValidationError, ConfigurationError) as error:
+    except ConfigurationError as error:
         sys.stderr.write(f"darkroom api: {error}\n")
         return 1
     config = config_of(app, settings)

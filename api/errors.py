@@ -15,6 +15,7 @@ from starlette.status import HTTP_400_BAD_REQUEST, HTTP_405_METHOD_NOT_ALLOWED
 from api.metrics import REFUSALS
 from shared import errors as e
 from shared.logs import get_logger
+from shared.printable import printable
 
 log = get_logger(__name__)
 
@@ -128,13 +129,21 @@ async def on_validation_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     # `input` and `ctx` are left out: they repeat the caller's text, which may be large or not encodable.
-    problems = [{"loc": list(p["loc"]), "msg": p["msg"], "type": p["type"]} for p in error.errors()]
+    problems = [
+        {"loc": [_shown(part) for part in p["loc"]], "msg": printable(p["msg"]), "type": p["type"]}
+        for p in error.errors()
+    ]
     where, message = list(problems[0]["loc"]), str(problems[0]["msg"])
     # JSON that does not parse is located by its character, which names no field.
     param = next((part for part in reversed(where[1:]) if isinstance(part, str)), None)
     code = "invalid_json" if problems[0]["type"] == "json_invalid" else "invalid_value"
     text = f"{param}: {message}" if param else message
     return json_response({"detail": problems, **body(text, INVALID_REQUEST, param, code)}, 422)
+
+
+def _shown(part: int | str) -> int | str:
+    """Return a part of where a problem is; a name that the caller made up may have anything in it."""
+    return printable(part) if isinstance(part, str) else part
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -21,7 +21,7 @@ from api.store import ApiStore
 from shared.errors import Stopping, StoreUnavailable
 from shared.jobs.status import Status
 from shared.logs import get_logger
-from shared.redis_clients import reason_of
+from shared.redis_reasons import reason_of
 
 log = get_logger(__name__)
 

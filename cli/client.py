@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from shared.addresses import public_address
 from shared.errors import DarkroomError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -59,10 +60,10 @@ class Connection:
         try:
             url = httpx2.URL(self.base_url.rstrip("/").removesuffix("/v1"))
         except httpx2.InvalidURL as error:
-            msg = f"{self.base_url!r} is no address of a service: {error}"
+            msg = f"{public_address(self.base_url)} is no address of a service; one looks like {DEFAULT_URL}"
             raise ServiceUnreachable(msg) from error
         if url.scheme not in {"http", "https"} or not url.host:
-            msg = f"{self.base_url!r} is no address of a service; one looks like {DEFAULT_URL}"
+            msg = f"{public_address(self.base_url)} is no address of a service; one looks like {DEFAULT_URL}"
             raise ServiceUnreachable(msg)
         return url
 
@@ -81,7 +82,7 @@ class Client:
 
     def __init__(self, connection: Connection) -> None:
         root = connection.root()
-        self._address = str(root)
+        self._address = public_address(str(root))
         # A proxy of the environment is for the world outside, never for this machine.
         self._http = httpx2.Client(
             base_url=root,
@@ -177,7 +178,8 @@ def _checked(answer: httpx2.Response) -> Json:
     error = members.get("error")
     if isinstance(error, dict) and error.get("message"):
         raise ServiceRefused(answer.status_code, str(error["message"]), error.get("code"))
-    msg = f"{answer.request.url} answered {answer.status_code} {answer.reason_phrase}, not as Darkroom does"
+    address = public_address(str(answer.request.url))
+    msg = f"{address} answered {answer.status_code} {answer.reason_phrase}, not as Darkroom does"
     raise ServiceRefused(answer.status_code, msg)
 
 

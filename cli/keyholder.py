@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from cli.reaching import reaching
 from cli.run_folder import RunFolder
@@ -14,6 +14,7 @@ from cli.valkey import EmbeddedServer
 from shared.api_keys import ApiKey, digest, id_of, new_text
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
+from shared.printable import is_printable
 from shared.redis_clients import sync_client
 from shared.settings import RedisSettings
 
@@ -43,16 +44,24 @@ class Keyholder:
         """Make a key; ``may`` are fields of :class:`ApiKey`.
 
         Raises:
+            ConfigurationError: A name is too long, or has characters that cannot be shown.
             StoreUnavailable: Redis cannot be reached.
         """
         text = new_text()
-        key = ApiKey(
-            id=id_of(text) or "",
-            name=name,
-            digest=digest(text, self._salt),
-            created_at=int(time.time()),
-            **{field: value for field, value in may.items() if value not in (None, ())},
-        )
+        for each in (name, *may.get("models", ())):
+            _check_name(each)
+        try:
+            key = ApiKey(
+                id=id_of(text) or "",
+                name=name,
+                digest=digest(text, self._salt),
+                created_at=int(time.time()),
+                **{field: value for field, value in may.items() if value not in (None, ())},
+            )
+        except ValidationError as error:
+            wrong = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+            msg = f"there can be no such key: {wrong}"
+            raise ConfigurationError(msg) from error
         self._keep(key)
         return NewKey(key, text)
 
@@ -86,6 +95,17 @@ class Keyholder:
     def _keep(self, key: ApiKey) -> None:
         with reaching():
             self._client.hset(self._name, key.id, key.model_dump_json(exclude_none=True))
+
+
+def _check_name(name: str) -> None:
+    """Refuse at the entrance what would have to be shown with marks in it ever after.
+
+    Raises:
+        ConfigurationError: It has such characters.
+    """
+    if not is_printable(name):
+        msg = f"{name!r} has characters that cannot be shown on one line; choose another name"
+        raise ConfigurationError(msg)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from shared.printable import printable
+
 _SHOWN_LEVELS: Final = frozenset({"warning", "error", "critical"})
 _TAIL_BYTES: Final = 64 * 1024
 
@@ -64,4 +66,4 @@ def _in_words(line: bytes) -> str:
         if name not in {"level", "event", "timestamp", "logger", "exception"}
     )
     event = str(entry.get("event", "")).partition("\n")[0]
-    return f"{entry['level']}: {event} {details}".rstrip()
+    return printable(f"{entry['level']}: {event} {details}".rstrip())

@@ -15,6 +15,7 @@ from rich.progress import (
 
 from cli.client import Json
 from cli.terminal import say
+from shared.printable import printable
 
 _PLAIN_STEP: Final = 25
 
@@ -56,7 +57,7 @@ class JobProgress:
         """Show the job as it is now."""
         percent = 100 if job["status"] == "succeeded" else int(job.get("progress") or 0)
         if self._console.is_terminal:
-            self._bar.update(self._task, description=describe(job), completed=percent)
+            self._bar.update(self._task, description=printable(describe(job)), completed=percent)
             return
         news = (job["status"], percent // _PLAIN_STEP)
         if news != self._said:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import redis
 
 from shared.errors import ConfigurationError, StoreUnavailable
-from shared.redis_clients import UNREACHABLE, reason_of
+from shared.redis_clients import UNREACHABLE
+from shared.redis_reasons import reason_of
 
 
 @contextmanager

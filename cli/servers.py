@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
+from shared.addresses import public_address
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.redis_clients import sync_client
+from shared.redis_reasons import reason_of, trouble_of
 from shared.settings import RedisSettings
 
 OLDEST_VERSION: Final = (7, 0)
@@ -83,15 +84,15 @@ def running_version(settings: RedisSettings) -> tuple[int, ...]:
         with sync_client(settings, retries=0) as client:
             info: Any = client.info("server")
     except (redis.exceptions.RedisError, ValueError, OSError) as error:
-        msg = f"{public_address(settings)} does not answer: {error}"
+        what = "lets nobody in" if trouble_of(error).is_of_login else "does not answer"
+        msg = f"{address_of(settings)} {what}: {reason_of(error)}"
         raise StoreUnavailable(msg) from error
     return parse_version(str(info.get("valkey_version", info.get("redis_version", ""))))
 
 
-def public_address(settings: RedisSettings) -> str:
+def address_of(settings: RedisSettings) -> str:
     """Where the server is, without user and password."""
-    parts = urlsplit(settings.url.get_secret_value())
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return public_address(settings.url.get_secret_value())
 
 
 def _packaged_server() -> str | None:

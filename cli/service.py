@@ -6,21 +6,24 @@ It knows the command lines of the parts and how to tell that they are ready; it 
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import SecretStr
 
 from cli.client import Client, ServiceRefused, ServiceUnreachable
 from cli.logs import start_afresh, tail
+from cli.owner_salt import VARIABLE
 from cli.ports import reachable_host
 from cli.processes import Child, Program
 from cli.run_folder import RunFolder
-from cli.servers import OLDEST_VERSION, public_address, running_version, version_text
+from cli.servers import OLDEST_VERSION, address_of, running_version, version_text
 from cli.signals import never
 from cli.supervisor import STOP_GRACE_S, Say, Supervisor
 from cli.valkey import EmbeddedServer
+from shared.addresses import wrong_with_redis
 from shared.errors import ConfigurationError
 from shared.settings import REPO_ROOT, RedisSettings, Settings
 
@@ -94,10 +97,20 @@ class LocalService:
         self._watch(server.child)
         return f"{server.binary.path.name} {version_text(server.binary.version)}, embedded"
 
-    def start_processes(self) -> None:
-        """Start the API and the workers; they are not ready yet."""
+    @property
+    def store_url(self) -> SecretStr:
+        """Where the store is, once it was started."""
+        return self._redis.url
+
+    def start_processes(self, salt: SecretStr | None = None) -> None:
+        """Start the API and the workers; they are not ready yet.
+
+        Args:
+            salt: of the API; default: the one in its environment.
+        """
+        salted = {} if salt is None else {VARIABLE: salt.get_secret_value()}
         names = [f"worker-{i}" for i in range(1, self.layout.workers + 1)]
-        programs = [self._program("api", _API), *(self._program(name, _WORKER) for name in names)]
+        programs = [self._program("api", _API, salted), *(self._program(name, _WORKER) for name in names)]
         for program in programs:
             start_afresh(program.log)
         self._watch(*map(Child, programs))
@@ -129,8 +142,11 @@ class LocalService:
         self.children += children
         self._supervisor.start(*children)
 
-    def _program(self, name: str, command: tuple[str, ...]) -> Program:
+    def _program(
+        self, name: str, command: tuple[str, ...], more: Mapping[str, str] = MappingProxyType({})
+    ) -> Program:
         environment = {
+            **more,
             "DARKROOM_REDIS__URL": self._redis.url.get_secret_value(),
             "DARKROOM_REDIS__BROKER_URL": self._redis.broker(),
             "DARKROOM_API__HOST": self.layout.host,
@@ -148,8 +164,16 @@ class LocalService:
 
 
 def chosen_redis(settings: Settings, url: str | None = None) -> RedisSettings | None:
-    """Return the server to use; None for an embedded one."""
+    """Return the server to use; None for an embedded one.
+
+    Raises:
+        ConfigurationError: The address is none, or cannot be read in one way only.
+    """
     if url is not None:
+        wrong = wrong_with_redis(url)
+        if wrong:
+            msg = f"--redis-url: {wrong}"
+            raise ConfigurationError(msg)
         return settings.redis.model_copy(update={"url": SecretStr(url)})
     return settings.redis if "url" in settings.redis.model_fields_set else None
 
@@ -173,7 +197,7 @@ def ready(client: Client) -> Callable[[], bool]:
 
 def _given_server(redis: RedisSettings) -> str:
     version = running_version(redis)
-    name = f"{public_address(redis)} (version {version_text(version)})"
+    name = f"{address_of(redis)} (version {version_text(version)})"
     if version < OLDEST_VERSION:
         msg = f"{name} is too old: Redis or Valkey {version_text(OLDEST_VERSION)} or newer is needed"
         raise ConfigurationError(msg)

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
-from rich.text import Text
 
-from cli.terminal import say
+from cli.terminal import say, words
 
 _WORDS_WIDTH: Final = 46
 
@@ -43,21 +42,21 @@ class Stages:
             say(doing, console=self._console)
             yield stage
         elif turning:
-            with self._console.status(Text(doing)):
+            with self._console.status(words(doing)):
                 yield stage
         else:
             yield stage
         self._done(stage.result, time.monotonic() - began_at)
 
-    def sum_up(self, words: str) -> None:
+    def sum_up(self, done: str) -> None:
         """Say how long all of it took."""
-        self._line("  ", words, self.total_s, style="bold")
+        self._line("  ", done, self.total_s, style="bold")
 
-    def _done(self, words: str, seconds: float) -> None:
-        self._line("✓ " if self._console.is_terminal else "  ", words, seconds)
+    def _done(self, done: str, seconds: float) -> None:
+        self._line("✓ " if self._console.is_terminal else "  ", done, seconds)
 
-    def _line(self, mark: str, words: str, seconds: float, style: str = "") -> None:
-        text = Text(mark, style="green").append(f"{words:<{_WORDS_WIDTH}}", style=style)
+    def _line(self, mark: str, done: str, seconds: float, style: str = "") -> None:
+        text = words(mark, style="green").append_text(words(f"{done:<{_WORDS_WIDTH}}", style=style))
         text.append(f" {seconds:6.2f} s", style=style or "dim")
         self._console.print(text, soft_wrap=True)
 

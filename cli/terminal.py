@@ -1,33 +1,47 @@
-"""What the commands have in common on a terminal: two consoles, and errors on one line."""
+"""What the commands have in common on a terminal: two consoles, and errors on one line.
+
+Whatever is printed goes through here, since callers, services and logs may have written a part of it: no
+markup is read, and nothing that a terminal would take for an order gets there (`shared.printable`). Only what
+`cli.picture` makes itself goes around.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.text import Text
+from rich.console import Console, OverflowMethod
+from rich.text import Text  # noqa: TID251 -- here it is made fit to be printed
 from typer.core import TyperGroup
 from typing_extensions import override
 
 from cli.advice import remedy
 from cli.logs import tail
-from shared.errors import ConfigurationError, DarkroomError
-from shared.settings import Settings
+from shared.errors import DarkroomError
+from shared.printable import printable, printable_lines
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
 def say(text: str, *, style: str = "", console: Console = out) -> None:
-    """Print text as it is: no markup in it, and no line broken that could be pasted."""
-    console.print(Text(text, style=style), soft_wrap=True)
+    """Print text, of several lines perhaps: no markup in it, and no line broken that could be pasted."""
+    console.print(words(text, style=style), soft_wrap=True)
+
+
+def words(text: str, *, style: str = "", overflow: OverflowMethod | None = None) -> Text:
+    """Return text for a console, which may have several lines and was perhaps written by others."""
+    return Text(printable_lines(text), style=style, overflow=overflow)
+
+
+def cells(*texts: str) -> tuple[Text, ...]:
+    """Return the cells of a table's row, each on one line as far as it fits."""
+    return tuple(Text(printable(text)) for text in texts)
 
 
 def complain(message: str) -> None:
     """Print an error."""
     line = Text("error: ", style="bold red")
-    err.print(line.append(message, style="default"), soft_wrap=True)
+    err.print(line.append(words(message, style="default")), soft_wrap=True)
 
 
 def explain(error: DarkroomError) -> None:
@@ -50,20 +64,6 @@ def shown(path: Path) -> str:
     """A path as short as it can be said: relative to the current folder if it lies in it."""
     path = path.absolute()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def read_settings() -> Settings:
-    """Read the configuration.
-
-    Raises:
-        ConfigurationError: A value is wrong; the message names the variables.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = (f"DARKROOM_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        msg = f"the configuration is wrong: {'; '.join(wrong)}"
-        raise ConfigurationError(msg) from error
 
 
 class OneLineErrors(TyperGroup):

@@ -7,6 +7,8 @@ API's one table (``api/errors.py``).
 
 from typing import ClassVar
 
+from shared.printable import printable, printable_lines
+
 
 class DarkroomError(Exception):
     """Something went wrong inside the service."""
@@ -22,8 +24,9 @@ class DarkroomError(Exception):
         retry_after_s: int | None = None,
         job_id: str | None = None,
     ) -> None:
-        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
-        self.param = param
+        # It may quote what a caller wrote, and ends on terminals, in logs and on pages.
+        self.message = printable_lines(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        self.param = None if param is None else printable(param)
         self.retry_after_s = retry_after_s
         self.job_id = job_id
         super().__init__(self.message)

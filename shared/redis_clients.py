@@ -15,24 +15,18 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 from typing_extensions import override
 
-from shared.errors import DarkroomError
 from shared.settings import RedisSettings
 
-# A server that is not there, not ready, not answering, or a replica since a fail-over; anything else it says
-# is a bug of ours.
+# A server that is not there, not ready, not answering, no Redis, or a replica since a fail-over; anything
+# else it says is a bug of ours.
 UNREACHABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     redis.exceptions.BusyLoadingError,
     redis.exceptions.ReadOnlyError,
+    redis.exceptions.InvalidResponse,
     OSError,
 )
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why Redis could not be reached or refused, for logs; redis-py never says a password."""
-    cause = error.__cause__ if isinstance(error, DarkroomError) and error.__cause__ else error
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
 
 
 class _ClosedIsAnError(AbstractConnection):

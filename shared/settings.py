@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from shared.addresses import holds_login, wrong_with_redis
+from shared.errors import ConfigurationError
 from shared.moderation import Category, Severity
-
-_SCHEMES = {"redis", "rediss", "unix"}
+from shared.printable import is_printable
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,14 +85,9 @@ class RedisSettings(Section):
     @classmethod
     def _can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
         """Refuse what drivers would stumble over later, with a part of the password in their words."""
-        try:
-            parts = None if value is None else urlsplit(value.get_secret_value())
-            understood = parts is None or (parts.scheme in _SCHEMES and parts.port != 0)
-        except ValueError:
-            understood = False
-        if not understood:
-            msg = "it is no redis:// or rediss:// URL; what is special in a password is written as %XX"
-            raise ValueError(msg)
+        wrong = None if value is None else wrong_with_redis(value.get_secret_value())
+        if wrong:
+            raise ValueError(wrong)
         return value
 
     @model_validator(mode="after")
@@ -193,7 +197,8 @@ class ApiSettings(Section):
         60.0, gt=0, description="a client that takes nothing of its answer for this long is cut off"
     )
     owner_salt: SecretStr = Field(
-        SecretStr("darkroom"), description="key of the hashes that stand for owners, users and API keys"
+        SecretStr("darkroom"),
+        description="key of the hashes that stand for owners, users and API keys; `darkroom up` makes one",
     )
 
     @property
@@ -256,6 +261,15 @@ class ModerationSettings(Section):
         default=False, description="draw where it does not answer; else 503 moderation_unavailable"
     )
 
+    @field_validator("endpoint_url")
+    @classmethod
+    def _holds_no_secret(cls, value: str | None) -> str | None:
+        """Refuse a login: what is no secret setting is shown, and clients log the addresses they call."""
+        if value is not None and holds_login(value):
+            msg = "no user or password stands in it; what is secret is moderation.endpoint_key"
+            raise ValueError(msg)
+        return value
+
 
 class WorkerSettings(Section):
     """The Celery process on one device."""
@@ -290,6 +304,14 @@ class WorkerSettings(Section):
     torch_threads: int | None = Field(
         None, ge=1, description="CPU threads of torch; default: torch's own choice"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_shown(cls, value: str | None) -> str | None:
+        if value is not None and not is_printable(value):
+            msg = "it has characters that cannot be shown on one line"
+            raise ValueError(msg)
+        return value
 
 
 class LogSettings(Section):
@@ -334,3 +356,19 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+
+
+def read_settings() -> Settings:
+    """Read the configuration.
+
+    Raises:
+        ConfigurationError: A value is wrong; the message names the variables and no value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = (f"DARKROOM_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        msg = f"the configuration is wrong: {'; '.join(wrong)}"
+    except SettingsError as error:
+        msg = f"the configuration is wrong: {error}"  # which names the variable, and not what is in it
+    raise ConfigurationError(msg)

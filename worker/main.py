@@ -6,14 +6,13 @@ from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
-from pydantic import ValidationError
 
 from shared import tracing
 from shared.celery_app import make_app
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
 from worker.monitoring import let_watch
 from worker.runtime import Runtime, served_models
 from worker.tasks import POOL, TRANSPORT, register, ring_queue
@@ -27,8 +26,8 @@ def _give_up(error: Exception) -> None:
 
 def _settings() -> Settings:
     try:
-        return Settings()
-    except ValidationError as error:
+        return read_settings()
+    except ConfigurationError as error:
         _give_up(error)
         raise
 

@@ -11,6 +11,7 @@ from typing_extensions import override
 from shared.celery_app import Doorbell
 from shared.errors import DarkroomError
 from shared.logs import get_logger
+from shared.redis_reasons import reason_of
 from shared.settings import JobSettings, WorkerSettings
 from worker.engine import Engine
 from worker.ledger import Ledger
@@ -47,10 +48,9 @@ class Ticker(threading.Thread):
                 self._tick()
             except Exception as error:
                 expected = isinstance(error, DarkroomError)
+                reason = reason_of(error) if expected else type(error).__name__
                 if not self._failing:
-                    log.warning(
-                        "upkeep.failed", ticker=self.name, reason=type(error).__name__, exc_info=not expected
-                    )
+                    log.warning("upkeep.failed", ticker=self.name, reason=reason, exc_info=not expected)
                 self._failing = True
             else:
                 self._failing = False

@@ -18,6 +18,7 @@ from api.resources import Resources, ResourcesDep
 from api.schemas import ErrorBody
 from api.store import ApiStore
 from shared.errors import StoreUnavailable
+from shared.printable import printable
 
 router = APIRouter(tags=["health"])
 
@@ -113,7 +114,7 @@ def _of_workers(seen: Overview) -> Iterator[Metric]:
     for name, words, member in _OF_A_WORKER:
         family = GaugeMetricFamily(name, words, labels=["worker"])
         for worker in seen.workers:
-            family.add_metric([worker.name], getattr(worker, member))
+            family.add_metric([printable(worker.name)], getattr(worker, member))
         yield family
 
 

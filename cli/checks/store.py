@@ -5,26 +5,36 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from cli.checks.finding import Finding, Verdict
+from cli.owner_salt import OwnerSalt, is_public
 from cli.run_folder import RunFolder
 from cli.servers import (
     NO_SERVER,
     OLDEST_VERSION,
     ServerBinary,
+    address_of,
     installed_servers,
-    public_address,
     running_version,
     version_text,
 )
-from shared.errors import StoreUnavailable
+from shared.errors import ConfigurationError, StoreUnavailable
 from shared.jobs.keys import Keys
 from shared.redis_clients import UNREACHABLE, sync_client
+from shared.redis_reasons import Trouble, trouble_of
 from shared.settings import ApiSettings, RedisSettings
 
-_DEFAULT_SALT: Final = ApiSettings().owner_salt
 _NEW_SALT: Final = (
     "set DARKROOM_API__OWNER_SALT to a random text (openssl rand -hex 32) and make the keys anew"
 )
 _KEEPS: Final = "noeviction"
+_START: Final = "start it, or unset DARKROOM_REDIS__URL to use an embedded Valkey"
+_LOGIN: Final = "correct user and password in DARKROOM_REDIS__URL; what is special in them is written as %XX"
+_MENDS: Final = {
+    Trouble.REFUSED: f"correct the port in DARKROOM_REDIS__URL if it is another; else {_START}",
+    Trouble.NO_REDIS: "correct the port in DARKROOM_REDIS__URL",
+    Trouble.NO_SUCH_HOST: "correct the host in DARKROOM_REDIS__URL",
+    Trouble.CERTIFICATE: "name who signed it: DARKROOM_REDIS__CA_FILE (docs/store.md, TLS)",
+    Trouble.NO_TLS: "write redis:// in DARKROOM_REDIS__URL where the server has no TLS",
+}
 
 
 def check_redis(settings: RedisSettings) -> Finding:
@@ -42,9 +52,10 @@ def _check_given(settings: RedisSettings) -> Finding:
     try:
         version = running_version(settings)
     except StoreUnavailable as error:
-        mend = "start it, or unset DARKROOM_REDIS__URL to use an embedded Valkey"
+        trouble = trouble_of(error)
+        mend = _LOGIN if trouble.is_of_login else _MENDS.get(trouble, _START)
         return Finding("Redis", Verdict.MISSING, error.message, mend)
-    detail = f"{public_address(settings)}, version {version_text(version)}"
+    detail = f"{address_of(settings)}, version {version_text(version)}"
     if version < OLDEST_VERSION:
         return Finding("Redis", Verdict.MISSING, detail, "version 7.0 or newer is needed")
     policy = _config(settings, "maxmemory-policy")
@@ -84,7 +95,13 @@ def check_keys(api: ApiSettings, redis: RedisSettings, folder: RunFolder) -> Fin
         where = api.published_on or api.host
         mend = "darkroom keys create --name NAME, or DARKROOM_API__OPEN=true to serve everybody"
         return Finding("API keys", Verdict.MISSING, f"none, and {where} is reached by other machines", mend)
-    if api.owner_salt == _DEFAULT_SALT:
+    try:
+        salt = api.owner_salt if "url" in redis.model_fields_set else OwnerSalt(folder, api).now()
+    except ConfigurationError as error:
+        return Finding(
+            "API keys", Verdict.MISSING, error.message, "mend it, or make the keys anew without it"
+        )
+    if is_public(salt):
         return Finding(
             "API keys", Verdict.NOTE, f"{count}, kept under the salt that everybody knows", _NEW_SALT
         )

@@ -6,8 +6,9 @@ from typing import Annotated, Final
 import typer
 
 from cli.store_users import ROLES, acl_file, new_password
-from cli.terminal import read_settings, say, shown
+from cli.terminal import say, shown
 from shared.errors import ConfigurationError
+from shared.settings import read_settings
 
 _FOLDER: Final = Path("deploy/valkey")
 

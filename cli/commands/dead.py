@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 from rich.table import Table
-from rich.text import Text
 
 from cli.dead_letters import DeadLetter, DeadLetters
-from cli.terminal import out, read_settings, say
+from cli.service import chosen_redis
+from cli.terminal import cells, out, say
+from shared.settings import read_settings
 
 
 def dead(
@@ -22,10 +22,7 @@ def dead(
 ) -> None:
     """List jobs that failed because every worker that ran them was lost."""
     settings = read_settings()
-    redis = settings.redis
-    if redis_url:
-        redis = redis.model_copy(update={"url": SecretStr(redis_url)})
-    letters = DeadLetters(redis, settings.jobs)
+    letters = DeadLetters(chosen_redis(settings, redis_url) or settings.redis, settings.jobs)
     if requeue:
         say(f"submitted again as {letters.requeue(requeue)}")
         return
@@ -43,5 +40,5 @@ def _table(letters: list[DeadLetter]) -> Table:
         table.add_column(heading, overflow="fold")
     for letter in letters:
         died_at = letter.died_at.astimezone().strftime("%a %H:%M:%S")
-        table.add_row(*map(Text, (letter.job_id, letter.model, died_at, ", ".join(letter.workers))))
+        table.add_row(*cells(letter.job_id, letter.model, died_at, ", ".join(letter.workers)))
     return table

@@ -16,8 +16,9 @@ from cli.run_folder import passing_folder
 from cli.service import Layout, LocalService, answering, chosen_redis, ready
 from cli.signals import StopRequested, StopSignals
 from cli.stages import Stages
-from cli.terminal import announce, err, explain, out, read_settings, say, shown
+from cli.terminal import announce, err, explain, out, say, shown
 from shared.errors import DarkroomError, JobFailed
+from shared.settings import read_settings
 
 BODY: Final = {
     "model": "random",

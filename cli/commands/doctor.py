@@ -8,7 +8,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from cli.checks import (
     Finding,
@@ -26,8 +25,8 @@ from cli.checks import (
 )
 from cli.checks.device import Gpu
 from cli.run_folder import RunFolder
-from cli.terminal import err, out, read_settings, say
-from shared.settings import Settings
+from cli.terminal import err, out, say, words
+from shared.settings import Settings, read_settings
 
 _STYLES: Final = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.MISSING: "bold red"}
 
@@ -75,8 +74,8 @@ def _table(findings: list[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
-        detail = Text(finding.detail)
+        detail = words(finding.detail)
         if finding.mend:
-            detail.append(f"\n→ {finding.mend}", style="bold")
-        table.add_row(Text(finding.verdict, style=_STYLES[finding.verdict]), Text(finding.subject), detail)
+            detail.append_text(words(f"\n→ {finding.mend}", style="bold"))
+        table.add_row(words(finding.verdict, style=_STYLES[finding.verdict]), words(finding.subject), detail)
     return table

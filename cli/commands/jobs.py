@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from cli.client import DEFAULT_URL, Client, Connection, Json
 from cli.commands.dead import dead
 from cli.drawing import FINAL
 from cli.options import ApiKey, BaseUrl, Organization, Project
 from cli.progress import describe
-from cli.terminal import out, say
+from cli.terminal import cells, out, say, words
 
 app = typer.Typer(invoke_without_command=True)
 app.command("dead")(dead)
@@ -84,8 +83,8 @@ def _table(jobs: list[Json]) -> Table:
     for heading in ("STATUS", "MODEL", "CREATED", "TOOK"):
         table.add_column(heading, overflow="fold")
     for job in jobs:
-        cells = (job["id"], _status(job), job["model"], _local(job["created_at"], "%a %H:%M:%S"), _took(job))
-        table.add_row(*map(Text, cells))
+        created = _local(job["created_at"], "%a %H:%M:%S")
+        table.add_row(*cells(job["id"], _status(job), job["model"], created, _took(job)))
     return table
 
 
@@ -98,7 +97,7 @@ def _print_job(job: Json) -> None:
     for name, value in {**job, **instants, **error}.items():
         if value is not None and name != "object":
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
+            table.add_row(words(name, style="dim"), words(text, overflow="fold"))
     out.print(table)
 
 

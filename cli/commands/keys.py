@@ -1,20 +1,25 @@
 """`darkroom keys`: who may use the service, and how much."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from pydantic import SecretStr
 from rich.table import Table
-from rich.text import Text
 
 from cli.keyholder import Keyholder, store_of
+from cli.owner_salt import PUBLIC, OwnerSalt, is_public, warning_of_the_public_salt
 from cli.run_folder import RunFolder
 from cli.service import chosen_redis
-from cli.terminal import out, read_settings, say
+from cli.terminal import cells, err, out, say
 from shared.api_keys import ApiKey, Scope
+from shared.settings import ApiSettings, RedisSettings, read_settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,12 +46,13 @@ def create(  # noqa: PLR0913 -- one parameter an option
     max_unfinished: Annotated[int | None, typer.Option(min=1, help="unfinished jobs at a time")] = None,
     weight: Annotated[float | None, typer.Option(help="share of the service; others have 1")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="valid for so many days")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask, whatever the salt is")] = False,
     redis_url: RedisUrl = None,
     run_folder: Folder = _FOLDER,
 ) -> None:
     """Make a key and print it, this once."""
     expires_at = int((datetime.now(UTC) + timedelta(days=days)).timestamp()) if days else None
-    with _keyholder(redis_url, run_folder) as keyholder:
+    with _keyholder(redis_url, run_folder, partial(_salt_of_a_new_key, yes=yes)) as keyholder:
         new = keyholder.create(
             name,
             scopes=frozenset(scope),
@@ -59,7 +65,7 @@ def create(  # noqa: PLR0913 -- one parameter an option
             expires_at=expires_at,
         )
     say(f"key {new.key.id} for {new.key.name}; it is shown this once:", style="dim")
-    out.print(Text(new.text), soft_wrap=True)
+    say(new.text)
 
 
 @app.command("list")
@@ -75,7 +81,7 @@ def list_keys(redis_url: RedisUrl = None, run_folder: Folder = _FOLDER) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
     for key in keys:
         row = (key.id, key.name, _state(key), ", ".join(sorted(key.scopes)), ", ".join(_bounds(key)))
-        table.add_row(*map(Text, row))
+        table.add_row(*cells(*row))
     out.print(table)
 
 
@@ -91,11 +97,49 @@ def revoke(
     say(f"{key.id} ({key.name}) is revoked")
 
 
+@dataclass(frozen=True)
+class _Store:
+    """A store that keys are in. ``embedded``: of this folder; ``running``: a service has it."""
+
+    redis: RedisSettings
+    folder: RunFolder
+    api: ApiSettings
+    embedded: bool
+    running: bool
+
+
+def _no_salt(_: _Store) -> SecretStr:
+    """What is listed or revoked needs none."""
+    return PUBLIC
+
+
+def _salt_of_a_new_key(store: _Store, *, yes: bool) -> SecretStr:
+    """Choose it before there is a key that would have to be made anew.
+
+    Raises:
+        ConfigurationError: A service that runs has the public salt.
+    """
+    salt = store.api.owner_salt
+    if store.embedded:
+        salt = OwnerSalt(store.folder, store.api).for_a_new_key(store.redis, running=store.running)
+    if is_public(salt):
+        say(f"warning: {warning_of_the_public_salt(store.redis)}", style="yellow", console=err)
+        if not yes and sys.stdin.isatty() and not typer.confirm("make it all the same?", err=True):
+            raise typer.Exit(1)
+    return salt
+
+
 @contextmanager
-def _keyholder(redis_url: str | None, run_folder: Path) -> Iterator[Keyholder]:
-    settings = read_settings()
-    with store_of(RunFolder(run_folder), chosen_redis(settings, redis_url)) as redis:
-        yield Keyholder(redis, settings.api.owner_salt.get_secret_value().encode())
+def _keyholder(
+    redis_url: str | None, run_folder: Path, salt_of: Callable[[_Store], SecretStr] = _no_salt
+) -> Iterator[Keyholder]:
+    settings, folder = read_settings(), RunFolder(run_folder)
+    given = chosen_redis(settings, redis_url)
+    running = folder.running_store() is not None
+    with store_of(folder, given) as found:
+        redis = found.model_copy(update={"prefix": settings.redis.prefix})
+        salt = salt_of(_Store(redis, folder, settings.api, embedded=given is None, running=running))
+        yield Keyholder(redis, salt.get_secret_value().encode())
 
 
 def _state(key: ApiKey) -> str:

@@ -5,15 +5,15 @@ from typing import Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from cli.amounts import in_bytes
 from cli.client import DEFAULT_URL, Client, Connection, Json, ServiceUnreachable
 from cli.commands.pull import pull
 from cli.options import ApiKey, BaseUrl, Organization, Project
-from cli.terminal import err, out, read_settings, say
+from cli.terminal import cells, err, out, say
 from shared.catalogue import Catalogue, ModelSpec
 from shared.errors import CatalogueError, ConfigurationError
+from shared.settings import read_settings
 
 _NOT_HERE: Final = "not here"
 _UNSERVED: Final = (
@@ -125,5 +125,5 @@ def _table(rows: list[_Row]) -> Table:
         table.add_column(heading, overflow="fold", no_wrap=heading == "ON DISK")
     for row in rows:
         style = "dim" if row.state in {"off", _NOT_HERE} else ""
-        table.add_row(*map(Text, (row.name, row.state, row.size, row.what, row.licence)), style=style)
+        table.add_row(*cells(row.name, row.state, row.size, row.what, row.licence), style=style)
     return table

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from cli.amounts import in_bytes
 from cli.pulling.progress import BytesProgress
 from cli.signals import StopRequested, StopSignals
-from cli.terminal import err, out, read_settings, say
+from cli.terminal import err, out, say, words
 from shared.catalogue import Catalogue, ModelSpec
 from shared.catalogue.hub import cache_folder
 from shared.errors import ConfigurationError, ModelNotFound
+from shared.settings import read_settings
 
 if TYPE_CHECKING:
     from cli.pulling.pull import Plan
@@ -97,7 +97,7 @@ def _summary(plan: "Plan") -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _facts(plan):
-        table.add_row(Text(name), Text(value))
+        table.add_row(words(name), words(value))
     return table
 
 

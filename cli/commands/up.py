@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from pydantic import SecretStr
 
 from cli.client import Client, Connection
 from cli.logs import Follower
+from cli.owner_salt import OwnerSalt
 from cli.ports import holder, is_free
 from cli.run_folder import RunFolder
 from cli.service import Layout, LocalService, answering, chosen_redis, ready
 from cli.signals import StopRequested, StopSignals
-from cli.terminal import announce, err, explain, read_settings, say, shown
+from cli.terminal import announce, err, explain, say, shown
 from shared.errors import ConfigurationError, DarkroomError
+from shared.settings import Settings, read_settings
 
 _WATCH_S: Final = 0.2
 _CURL: Final = """\
@@ -50,7 +53,7 @@ def up(
             drain_s=settings.worker.drain_s,
         )
         check_port_is_free(layout)
-        _serve(LocalService(layout, announce))
+        _serve(LocalService(layout, announce), settings)
 
 
 def check_port_is_free(layout: Layout) -> None:
@@ -72,10 +75,10 @@ def check_port_is_free(layout: Layout) -> None:
     raise ConfigurationError(msg)
 
 
-def _serve(service: LocalService) -> None:
+def _serve(service: LocalService, settings: Settings) -> None:
     with StopSignals() as signals:
         try:
-            _start(service)
+            _start(service, settings)
             _print_addresses(service)
             _keep_running(service)
         except StopRequested:
@@ -89,16 +92,24 @@ def _serve(service: LocalService) -> None:
     say("stopped")
 
 
-def _start(service: LocalService) -> None:
+def _start(service: LocalService, settings: Settings) -> None:
     started_at = time.monotonic()
     say(f"store: {service.start_store()}")
-    service.start_processes()
+    service.start_processes(_salt(service, settings))
     with Client(Connection(service.layout.address)) as client:
         say("waiting for the API")
         service.wait_for(answering(client), "the API does not answer")
         say("waiting for a worker to load the model")
         service.wait_for(ready(client), "no worker is ready")
     say(f"ready after {time.monotonic() - started_at:.1f} s", style="bold green")
+
+
+def _salt(service: LocalService, settings: Settings) -> SecretStr | None:
+    """Return the folder's salt; None where the store is given, and other APIs may share it."""
+    if service.layout.redis is not None:
+        return None
+    redis = settings.redis.model_copy(update={"url": service.store_url})
+    return OwnerSalt(service.layout.folder, settings.api).at_start(redis)
 
 
 def _print_addresses(service: LocalService) -> None:

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { Composer } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { OperatorView } from "./operator.js";
+import { printable } from "./printable.js";
 
 const MODELS_MS = 15_000;
 const at = (id) => document.getElementById(id);
@@ -52,7 +53,7 @@ function showService(state) {
 }
 
 function showBanner(problem) {
-  at("banner").textContent = problem?.message ?? "";
+  at("banner").textContent = printable(problem?.message ?? "");
   at("banner").hidden = problem === null;
   if (problem !== null) askForKey(problem);
 }

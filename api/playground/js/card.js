@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { follow } from "./events.js";
 import { requestOf } from "./memory.js";
+import { printable } from "./printable.js";
 import { curl, python } from "./snippets.js";
 import { adviceFor, stateOf } from "./words.js";
 
@@ -127,14 +128,14 @@ export class Card {
 
   show() {
     const { status } = this.job;
-    this.state.textContent = stateOf(this.job, this.step);
+    this.state.textContent = printable(stateOf(this.job, this.step));
     this.state.classList.toggle("failed", status === "failed");
     this.bar.hidden = status !== "running" && status !== "queued";
     if (status === "queued") this.bar.removeAttribute("value");
     else this.bar.value = this.job.progress;
     this.pictures.hidden = status === "failed" || status === "cancelled";
-    this.facts.textContent = factsOf(this.job, this.request);
-    const warnings = (this.job.warnings ?? []).map((each) => make("li", "", adviceFor(each)));
+    this.facts.textContent = printable(factsOf(this.job, this.request));
+    const warnings = (this.job.warnings ?? []).map((each) => make("li", "", printable(adviceFor(each))));
     this.warnings.replaceChildren(...warnings);
     this.warnings.hidden = warnings.length === 0;
     this.element.dataset.status = status;
@@ -178,7 +179,7 @@ export class Card {
   }
 
   fail(error) {
-    this.state.textContent = error.message;
+    this.state.textContent = printable(error.message);
     this.state.classList.add("failed");
   }
 
@@ -192,7 +193,7 @@ export class Card {
 function make(name, className = "", words = "") {
   const element = document.createElement(name);
   if (className) element.className = className;
-  if (words) element.textContent = words;
+  if (words) element.textContent = printable(words);
   return element;
 }
 

@@ -1,5 +1,7 @@
 // The composer: every documented option, what the chosen model makes of it, and the request's body.
 
+import { printable } from "./printable.js";
+
 const NUMBERS = ["n", "output_compression", "partial_images", "seed"];
 // Said even where it is the default of the page, because the API's own default differs.
 const API_DEFAULTS = { partial_images: "0", model: "" };
@@ -99,7 +101,7 @@ export class Composer {
     for (const place of this.form.querySelectorAll("[data-problem]")) {
       const field = this.form.elements[place.dataset.problem];
       const concerned = problem !== null && problem.param === place.dataset.problem;
-      place.textContent = concerned ? problem.message : "";
+      place.textContent = concerned ? printable(problem.message) : "";
       field.toggleAttribute("aria-invalid", false);
       if (concerned) {
         field.setAttribute("aria-invalid", "true");
@@ -119,7 +121,7 @@ function initial(field) {
   return field.defaultValue;
 }
 
-function text(id, words) { document.getElementById(id).textContent = words; }
+function text(id, words) { document.getElementById(id).textContent = printable(words); }
 
 function title(model) {
   const notes = [model.default ? "default" : "", model.ready ? "" : "no worker"].filter(Boolean);

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Card } from "./card.js";
 import { remember } from "./memory.js";
+import { printable } from "./printable.js";
 import { Watching } from "./watching.js";
 
 const STOP_CODES = new Set(["invalid_api_key", "permission_denied"]);
@@ -65,7 +66,7 @@ export class Gallery {
     this.empty.hidden = true;
   }
 
-  announce(words) { this.announcer.textContent = words; }
+  announce(words) { this.announcer.textContent = printable(words); }
 
   whenVisible(element, callback) {
     this.waiting.set(element, callback);

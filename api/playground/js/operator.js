@@ -1,6 +1,7 @@
 // The operator's view: queues, workers, how full their batches are, and what went wrong lately. Live.
 
 import * as api from "./api.js";
+import { printable } from "./printable.js";
 import { seconds } from "./words.js";
 
 const PERIOD_MS = 2000;
@@ -53,7 +54,7 @@ export class OperatorView {
     ]));
   }
 
-  say(id, words) { document.getElementById(id).textContent = words; }
+  say(id, words) { document.getElementById(id).textContent = printable(words); }
 }
 
 const sum = (all, name) => all.reduce((total, each) => total + each[name], 0);
@@ -94,7 +95,7 @@ function table(id, headings, rows) {
     const line = document.createElement("tr");
     row.forEach((value, column) => {
       const cell = line.insertCell();
-      cell.append(value instanceof Node ? value : String(value));
+      cell.append(value instanceof Node ? value : printable(value));
       cell.classList.toggle("number", headings[column].startsWith("# "));
     });
     return line;

@@ -1,13 +1,14 @@
 // The same request for a terminal and for a program.
 
 import { key } from "./api.js";
+import { escaped, escapedForPython } from "./printable.js";
 
 const KEY = "$DARKROOM_API_KEY";
 const OPENAI = new Set(["prompt", "background", "model", "moderation", "n", "output_compression", "output_format",
   "quality", "response_format", "size", "style", "user", "partial_images"]);
 
 export function curl(body) {
-  const quoted = JSON.stringify(asked(body)).replaceAll("'", `'\\''`);
+  const quoted = escaped(JSON.stringify(asked(body))).replaceAll("'", `'\\''`);
   return [
     `curl -s ${location.origin}/v1/images/generations`,
     ...(key.get() ? [`-H "Authorization: Bearer ${KEY}"`] : []),
@@ -46,4 +47,4 @@ function asked(body) {
 }
 
 const literal = (value) =>
-  typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value).replaceAll("\u2028", "\\u2028");
+  typeof value === "boolean" ? (value ? "True" : "False") : escapedForPython(JSON.stringify(value));

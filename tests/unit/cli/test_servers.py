@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cli.servers import ServerBinary, find_server, parse_version, public_address, running_version
+from cli.servers import ServerBinary, address_of, find_server, parse_version, running_version
 from cli.valkey import EmbeddedServer
 from shared.errors import ConfigurationError, StoreUnavailable
 from shared.settings import RedisSettings
@@ -75,7 +75,7 @@ def test_a_server_that_is_away_is_named_without_its_password() -> None:
         running_version(settings)
 
     assert "secret" not in caught.value.message
-    assert public_address(settings) == "redis://127.0.0.1:1/0"
+    assert address_of(settings) == "redis://127.0.0.1:1/0"
 
 
 @pytest.mark.parametrize(("text", "version"), [("v=7.0.15 sha", (7, 0, 15)), ("9.1", (9, 1)), ("none", ())])

@@ -60,3 +60,42 @@ def test_a_traceback_shows_no_values(log_format: str) -> None:
     assert "the brush broke" in written
     assert "prompt = " not in written
     assert "private prompt'" not in written
+
+
+ORDERS = r"\x1b[31m\x9b1m\x1b]8;;http://evil.example\x07\u202e"
+SHOWN = "\ufffd[31m\ufffd1m\ufffd]8;;http://evil.example\ufffd\ufffd"
+ORDERING = f"""
+import logging, warnings
+from shared.logs import configure, get_logger
+from shared.settings import LogSettings
+configure(LogSettings(format={{format!r}}))
+text = "{ORDERS}"
+more = {{{{"name": text, "several": [text], "of": {{{{text: text}}}}, "error": ValueError(text)}}}}
+get_logger("ours").warning("said " + text, **more)
+logging.getLogger("library").warning("a library says %s\\n2026 [info] forged", text)
+logging.getLogger("uvicorn.error").warning("uvicorn says %s", text)
+logging.getLogger("celery").error("unknown command 'AUTH', with args beginning with: 'QZWJ' 'x'")
+try:
+    raise ValueError(text + "\\nof two lines")
+except ValueError:
+    get_logger("ours").exception("attempt.crashed")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_line_has_an_order_to_a_terminal(log_format: str) -> None:
+    program = ORDERING.format(format=log_format)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPO_ROOT, timeout=30
+    )
+    texts = [done.stderr]
+    if log_format == "json":
+        entries = [json.loads(line) for line in done.stderr.splitlines()]
+        assert len(entries) == 5
+        texts += [str(value) for entry in entries for value in entry.values()]
+
+    for text in texts:
+        assert [char for char in text if char != "\n" and not char.isprintable()] == []
+    assert sum(text.count(SHOWN) for text in texts) >= 8
+    assert "QZWJ" not in done.stderr
+    assert not any(line.startswith("2026 [info] forged") for line in done.stderr.splitlines())
