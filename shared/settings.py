@@ -4,17 +4,23 @@ Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units a
 ``_s`` seconds, ``_bytes`` bytes, ``_px`` pixels.
 """
 
+import json
+import re
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.moderation import Category, Severity
 
 _SCHEMES = {"redis", "rediss", "unix"}
+
+# A name that may begin with what stands for others.
+_HOST = re.compile(r"(\*?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -150,6 +156,15 @@ class JobSettings(Section):
         return self
 
 
+def _is_host(text: str) -> bool:
+    """Whether this is a host's name, with or without a wildcard in front, or an address."""
+    try:
+        ip_address(text.strip("[]"))
+    except ValueError:
+        return _HOST.fullmatch(text) is not None
+    return True
+
+
 class ApiSettings(Section):
     """The HTTP process."""
 
@@ -163,6 +178,11 @@ class ApiSettings(Section):
     published_on: str = Field(
         "",
         description="address that reaches this service where a proxy or container passes it on; else host",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names of this service that are answered while there is no API key, beside `localhost` "
+        "and the addresses above; commas between; `.example`: that and all below, `*.example`: those below",
     )
     requests_per_minute: int | None = Field(
         None,
@@ -191,6 +211,25 @@ class ApiSettings(Section):
     owner_salt: SecretStr = Field(
         SecretStr("darkroom"), description="key of the hashes that stand for owners, users and API keys"
     )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _with_commas_between(cls, value: object) -> object:
+        """Take a list of JSON as well, as every other setting that is a list."""
+        if not isinstance(value, str):
+            return value
+        with suppress(ValueError):
+            return json.loads(value)
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no request could name as its host, and what every one could."""
+        if not all(_is_host(each) for each in value):
+            msg = "each is the name or address of a host, as pictures.example: no scheme, no port, no lone *"
+            raise ValueError(msg)
+        return value
 
     @property
     def is_loopback(self) -> bool:

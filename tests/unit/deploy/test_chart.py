@@ -8,6 +8,7 @@ import helm_python
 import pytest
 import yaml
 
+from api.hosts import Hosts
 from deploy.helm.validate import CHART, problems, render, values_of
 from docs.tables import settings_rows
 from shared.settings import REPO_ROOT, ApiSettings, WorkerSettings
@@ -106,7 +107,29 @@ def test_a_large_number_stays_a_number() -> None:
     manifests = tuple(render({"settings": {"DARKROOM_JOBS__MAX_RESULT_BYTES": 8 * 1024**3}}))
 
     (settings,) = of_kind(manifests, "ConfigMap", "settings")
-    assert settings["data"] == {"DARKROOM_JOBS__MAX_RESULT_BYTES": "8589934592"}
+    assert settings["data"]["DARKROOM_JOBS__MAX_RESULT_BYTES"] == "8589934592"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "shop-darkroom-api",
+        "shop-darkroom-api.default",
+        "shop-darkroom-api.default.svc.cluster.local",
+    ],
+)
+def test_the_api_knows_its_service_s_names_without_a_key(host: str) -> None:
+    (settings,) = of_kind(tuple(render({})), "ConfigMap", "settings")
+    allowed = ApiSettings.model_validate({"allowed_hosts": settings["data"]["DARKROOM_API__ALLOWED_HOSTS"]})
+
+    assert Hosts(allowed).knows(host, None)
+    assert not Hosts(allowed).knows("evil.example", None)
+
+
+def test_the_api_knows_the_ingress_s_host_without_a_key() -> None:
+    (settings,) = of_kind(release("everything"), "ConfigMap", "settings")
+
+    assert "pictures.example.com" in settings["data"]["DARKROOM_API__ALLOWED_HOSTS"].split(",")
 
 
 @every_set
