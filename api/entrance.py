@@ -36,7 +36,6 @@ ONCE: Final = {
         "OpenAI-Organization",
         "OpenAI-Project",
         "Origin",
-        "x-on-disconnect",
         "x-stainless-retry-count",
     )
 }

@@ -110,19 +110,15 @@ def test_a_large_number_stays_a_number() -> None:
     assert settings["data"]["DARKROOM_JOBS__MAX_RESULT_BYTES"] == "8589934592"
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "shop-darkroom-api",
-        "shop-darkroom-api.default",
-        "shop-darkroom-api.default.svc.cluster.local",
-    ],
-)
-def test_the_api_knows_its_service_s_names_without_a_key(host: str) -> None:
-    (settings,) = of_kind(tuple(render({})), "ConfigMap", "settings")
+@pytest.mark.parametrize("name", ["{0}", "{0}.{1}", "{0}.{1}.svc", "{0}.{1}.svc.cluster.local"])
+def test_the_api_knows_its_service_s_names_without_a_key(name: str) -> None:
+    manifests = tuple(render({}))
+    (settings,) = of_kind(manifests, "ConfigMap", "settings")
+    (service,) = of_kind(manifests, "Service", "api")
     allowed = ApiSettings.model_validate({"allowed_hosts": settings["data"]["DARKROOM_API__ALLOWED_HOSTS"]})
+    namespace = allowed.allowed_hosts[1].partition(".")[2]
 
-    assert Hosts(allowed).knows(host, None)
+    assert Hosts(allowed).knows(name.format(service["metadata"]["name"], namespace), None)
     assert not Hosts(allowed).knows("evil.example", None)
 
 
