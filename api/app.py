@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 
-from api import errors
+from api import errors, misses
+from api.entrance import Entrance
 from api.generation_request import GenerationRequest
 from api.holding import RESUMED, HeldCalls
 from api.intake import Intake
@@ -52,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         telemetry=_telemetry(),
+        # To which address? The one in the request may be anybody's.
+        redirect_slashes=False,
     )
     body_type = GenerationRequest.with_max_n(settings.api.max_n)
     generating = generations.make_router(body_type)
@@ -65,12 +69,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(DarkroomError, errors.on_darkroom_error)
     app.add_exception_handler(RequestValidationError, errors.on_validation_error)
     app.add_exception_handler(HTTPException, errors.on_http_error)
+    app.add_exception_handler(HTTP_404_NOT_FOUND, misses.on_missing_path)
+    app.add_exception_handler(HTTP_405_METHOD_NOT_ALLOWED, misses.on_missing_method)
     # The last one added is the outermost.
     routes = (*generating.routes, *jobs.router.routes)
     known = {route.endpoint: route for route in routes if isinstance(route, APIRoute)}
     app.add_middleware(Intake, routes=known, body_type=body_type, resources=resources)
     # A held call goes on when all that is inside of here is done with it.
     app.add_middleware(HeldCalls, watch=resources.watch)
+    app.add_middleware(Entrance, settings=settings.api, keyring=resources.keyring)
     app.add_middleware(RequestContext)
     app.add_middleware(SecurityHeaders)
     return app

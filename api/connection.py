@@ -7,6 +7,7 @@ answered in the service's own shape, and the connection ends.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -20,14 +21,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.errors import error_response
 from api.holding import PARKING
+from api.hosts import Authority
 from api.middleware import new_request_id
 from api.security_headers import headers_for
 from shared.errors import (
+    BodyTooLarge,
     DarkroomError,
     HeadTooLarge,
     InvalidHttp,
     RequestTimeout,
     TooManyConnections,
+    UnsupportedTransferEncoding,
     UrlTooLong,
 )
 from shared.logs import get_logger
@@ -38,6 +42,12 @@ log = get_logger(__name__)
 MAX_URL_BYTES: Final = 8 * 1024
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 100
+# Of a body that was answered without being read: as much as a client may send before it looks at the answer.
+MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
+# A read is given to the parser in pieces: what frames a body is counted from the piece after its head.
+_PIECE_BYTES: Final = 16 * 1024
+# A connection that was refused is open for so long still, so that a client who sends sees the answer.
+_LINGER_S: Final = 5.0
 
 
 class Stage(Enum):
@@ -68,6 +78,7 @@ class Connection(HttpToolsProtocol):
         self._stage = Stage.HEAD
         self._requests = 0
         self._head_bytes = 0
+        self._body_bytes = 0
         self._watched: tuple[int, Stage] | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
@@ -81,6 +92,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self.most:
             self._refuse(TooManyConnections(retry_after_s=5))
+            self.transport.close()
         else:
             self._watch()
 
@@ -96,18 +108,34 @@ class Connection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._refused:
-            return
         if self._waiting is not None:
             self._restore(self._waiting)
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self._refused:
+                break
+            self._take(data[start : start + _PIECE_BYTES])
+        self._watch()
+
+    def _take(self, piece: bytes) -> None:
         if self._stage is Stage.NOTHING:
             self._stage = Stage.HEAD
-        super().data_received(data)
+        before = (self._requests, self._stage)
+        super().data_received(piece)
         # A header without an end is told to nobody before it ends, but it takes memory.
-        self._head_bytes = self._head_bytes + len(data) if self._stage is Stage.HEAD else 0
-        if self._head_bytes > MAX_HEAD_BYTES and not self._refused:
+        self._head_bytes = self._head_bytes + len(piece) if self._stage is Stage.HEAD else 0
+        # Likewise what stands around the pieces of a body, and behind it: all of it counts.
+        in_a_body = self._stage is Stage.BODY and before == (self._requests, Stage.BODY)
+        self._body_bytes = self._body_bytes + len(piece) if in_a_body else 0
+        if self._refused:
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(HeadTooLarge())
-        self._watch()
+        elif in_a_body and self._body_bytes > self._most_of_a_body():
+            self._refuse(BodyTooLarge())
+
+    def _most_of_a_body(self) -> int:
+        # What is dropped takes no memory, and a client that is cut off might not see why.
+        return MAX_DROPPED_BYTES if self.cycle.response_started else self.settings.max_body_bytes
 
     # What the parser tells. An error that is raised in there comes out of it as one of the client's.
 
@@ -125,7 +153,11 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._stage is Stage.BODY:
+            return  # it stands behind the body, where it must not pass for one that was in front
         super().on_header(name, value)
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._stop(UnsupportedTransferEncoding(param="Transfer-Encoding"))
         if len(self.headers) > MAX_HEADERS or len(name) + len(value) > MAX_HEAD_BYTES:
             self._stop(HeadTooLarge())
 
@@ -133,9 +165,21 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._stop(HeadTooLarge())
+        self._check_framing()
         self._stage = Stage.BODY
         self.scope["extensions"] = {PARKING: self}  # type: ignore[dict-item]
         super().on_headers_complete()
+
+    def _check_framing(self) -> None:
+        """Stop at what the application would not see any more, and another reader would read otherwise."""
+        encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if len(encodings) > 1 or (encodings and self.parser.get_http_version() != "1.1"):
+            self._stop(UnsupportedTransferEncoding(param="Transfer-Encoding"))
+        if not self.url.startswith(b"/"):
+            hosts = [value for name, value in self.headers if name == b"host"]
+            if [_authority(self.url)] != [Authority.parse(host.decode("latin-1")) for host in hosts]:
+                message = "The request's target and its header 'Host' name different hosts."
+                self._stop(InvalidHttp(message, param="Host"))
 
     @override
     def on_message_complete(self) -> None:
@@ -205,6 +249,8 @@ class Connection(HttpToolsProtocol):
     def shutdown(self) -> None:
         if self._waiting is not None and self._waiting.cycle is None:
             self._waiting.keep_alive = False
+        elif self._refused:
+            self.transport.close()
         else:
             super().shutdown()
 
@@ -221,7 +267,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self._why or InvalidHttp())
+        self._refuse(self._why or InvalidHttp(_as_the_parser_says(sys.exception())))
 
     @override
     def _unsupported_upgrade_warning(self) -> None:
@@ -234,6 +280,8 @@ class Connection(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """See to it that the part of the request that is missing now comes in its time."""
+        if self._refused:
+            return
         waited_for = (self._requests, self._stage)
         if waited_for == self._watched:
             return
@@ -241,7 +289,7 @@ class Connection(HttpToolsProtocol):
             self._reading.cancel()
             self._reading = None
         self._watched = waited_for
-        if self._stage is not Stage.NOTHING and not self._refused:
+        if self._stage is not Stage.NOTHING:
             whole_s = (
                 self.settings.head_timeout_s if self._stage is Stage.HEAD else self.settings.body_timeout_s
             )
@@ -279,7 +327,16 @@ class Connection(HttpToolsProtocol):
         lines = [b"HTTP/1.1 %d %s" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())]
         lines += [name + b": " + value for name, value in headers]
         self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """End what is sent, and soon the rest: one that is closed while something comes loses its answer."""
+        self._tell_who_writes()
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = self.loop.call_later(_LINGER_S, self.transport.close)
+        self.flow.resume_reading()
+        self.transport.write_eof()
 
     def _cut(self) -> None:
         """End the connection at once."""
@@ -300,6 +357,26 @@ class Connection(HttpToolsProtocol):
         if self._stage is Stage.BODY:
             return cycle.response_started or bool(self.pipeline)
         return not cycle.response_complete
+
+
+def _as_the_parser_says(error: BaseException | None) -> str | None:
+    """Return what is wrong; the parser's words are its own, with nothing of the request in them."""
+    if not isinstance(error, httptools.HttpParserError) or isinstance(
+        error, httptools.HttpParserCallbackError
+    ):
+        return None
+    return f"This is not HTTP, or not unambiguously: {error}."
+
+
+def _authority(url: bytes) -> Authority | None:
+    """Return the host and port that a request's target names."""
+    try:
+        found = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        return None
+    port = f":{found.port}" if found.port else ""
+    host = (found.host or b"").decode("latin-1")
+    return Authority.parse(f"[{host}]{port}" if ":" in host else host + port)
 
 
 _NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []

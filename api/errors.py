@@ -9,8 +9,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
-from starlette.status import HTTP_400_BAD_REQUEST, HTTP_405_METHOD_NOT_ALLOWED
+from starlette.status import HTTP_400_BAD_REQUEST
 
 from api.metrics import REFUSALS
 from shared import errors as e
@@ -49,6 +48,9 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
     e.ResultExpired: Wire(410),
     e.BodyTooLarge: Wire(413),
     e.NotJson: Wire(415),
+    e.UnsupportedEncoding: Wire(415, headers={"accept-encoding": "identity"}),
+    e.UnsupportedCharset: Wire(415),
+    e.UnsupportedExpectation: Wire(417),
     e.UrlTooLong: Wire(414),
     e.HeadTooLarge: Wire(431),
     e.RequestTimeout: Wire(408),
@@ -147,28 +149,15 @@ def _shown(part: int | str) -> int | str:
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the framework refuses (no such path, no such method, an unreadable body) in our shape."""
+    """Answer what the framework refuses (an unreadable body) in our shape; see api/misses.py for paths."""
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTP_400_BAD_REQUEST:
         # FastAPI's word for JSON that is not broken but cannot be read: no UTF-8, a number of 5,000 digits.
         problem = {"type": "json_invalid", "loc": ("body",), "msg": str(error.detail)}
         return await on_validation_error(request, RequestValidationError([problem]))
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
-    headers = dict(error.headers or {})
-    if error.status_code == HTTP_405_METHOD_NOT_ALLOWED:
-        headers["Allow"] = _allowed_methods(request)
-    content = body(str(error.detail), INVALID_REQUEST, None, code)
-    return json_response(content, error.status_code, headers)
-
-
-def _allowed_methods(request: Request) -> str:
-    """Return every method that the path answers; the router names only those of one of its routes."""
-    scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD", "POST", "DELETE")}
-    routes: list[BaseRoute] = request.app.routes
-    return ", ".join(
-        method for method, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)
-    )
+    content = body(str(error.detail), INVALID_REQUEST, None, None)
+    return json_response(content, error.status_code, error.headers)
 
 
 def bug_content(error: Exception) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import NAMED, Credentials, count, identify, require
+from api.content import check_content
 from api.creation import create
 from api.delivery import JOBS_PATH
 from api.errors import error_response
@@ -29,7 +30,7 @@ from api.routes.jobs import read_job, read_result
 from api.submitting import Asked, remembering_refusals
 from shared import tracing
 from shared.api_keys import Scope as KeyScope
-from shared.errors import BodyTooLarge, DarkroomError, NotJson
+from shared.errors import BodyTooLarge, DarkroomError
 
 Headers = dict[str, str]
 
@@ -38,6 +39,7 @@ _READ: Final = {
     name.encode(): name
     for name in (
         "authorization",
+        "content-encoding",
         "content-length",
         "content-type",
         "idempotency-key",
@@ -109,7 +111,7 @@ class Intake:
             body = await self._read(headers, receive)
         except ClientDisconnect:
             return  # half a body is none, even where it can be read as one
-        except (BodyTooLarge, NotJson) as error:
+        except DarkroomError as error:
             await error_response(error)(scope, receive, send)
             return
         taken = self._understood(headers, body) if once else None
@@ -134,15 +136,10 @@ class Intake:
         """Return the body.
 
         Raises:
-            NotJson: it says that it is something else.
-            BodyTooLarge: it is larger than allowed; a chunked one has no length to go by.
+            DarkroomError: it says that it is something else, or it is larger than allowed.
             ClientDisconnect: it ends before its end.
         """
-        if not headers.get("content-type", "").split(";")[0].strip().lower().endswith("json"):
-            raise NotJson
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_bytes:
-            raise BodyTooLarge
+        check_content(headers, self._max_bytes)
         body = bytearray()
         while True:
             message = await receive()

@@ -60,6 +60,14 @@ class Keyring:
             raise InvalidApiKey(message)
         return known.key
 
+    async def is_open(self) -> bool:
+        """Return whether everybody is served without a key.
+
+        Raises:
+            StoreUnavailable: Redis is away, and nobody knows.
+        """
+        return not self._closed and not (await self._ask("")).any_keys
+
     async def _ask(self, key_id: str) -> _Known:
         known = self._known.get(key_id)
         if known and known.younger_than(FRESH_S):

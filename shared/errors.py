@@ -77,6 +77,24 @@ class PermissionDenied(RequestError):
     code = "permission_denied"
 
 
+class HostNotAllowed(PermissionDenied):
+    """Without an API key, this service answers only to the names that it knows as its own."""
+
+    code = "host_not_allowed"
+
+
+class OriginNotAllowed(PermissionDenied):
+    """Without an API key, this service answers no page of another site."""
+
+    code = "origin_not_allowed"
+
+
+class UnsupportedEndpoint(RequestError):
+    """OpenAI has this route, and this service has it not."""
+
+    code = "unsupported_endpoint"
+
+
 class ModelNotFound(RequestError):
     """There is no such model."""
 
@@ -111,6 +129,30 @@ class NotJson(RequestError):
     """The request body must be JSON, sent with a JSON content type."""
 
     code = "not_json"
+
+
+class UnsupportedEncoding(RequestError):
+    """The request body must be sent as it is: no Content-Encoding is understood."""
+
+    code = "unsupported_encoding"
+
+
+class UnsupportedCharset(RequestError):
+    """The request body must be UTF-8."""
+
+    code = "unsupported_charset"
+
+
+class UnsupportedTransferEncoding(RequestError):
+    """The only Transfer-Encoding that is understood is 'chunked'."""
+
+    code = "unsupported_transfer_encoding"
+
+
+class UnsupportedExpectation(RequestError):
+    """The only Expect that is understood is '100-continue'."""
+
+    code = "unsupported_expectation"
 
 
 class InvalidHttp(RequestError):

@@ -4,9 +4,12 @@ Every value can be set as ``DARKROOM_SECTION__NAME`` in the environment. Units a
 ``_s`` seconds, ``_bytes`` bytes, ``_px`` pixels.
 """
 
+import json
+import re
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import (
@@ -18,12 +21,15 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from shared.addresses import holds_login, wrong_with_redis
 from shared.errors import ConfigurationError
 from shared.moderation import Category, Severity
 from shared.printable import is_printable
+
+# A name that may begin with what stands for others.
+_HOST = re.compile(r"(\*?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -154,6 +160,15 @@ class JobSettings(Section):
         return self
 
 
+def _is_host(text: str) -> bool:
+    """Whether this is a host's name, with or without a wildcard in front, or an address."""
+    try:
+        ip_address(text.strip("[]"))
+    except ValueError:
+        return _HOST.fullmatch(text) is not None
+    return True
+
+
 class ApiSettings(Section):
     """The HTTP process."""
 
@@ -167,6 +182,11 @@ class ApiSettings(Section):
     published_on: str = Field(
         "",
         description="address that reaches this service where a proxy or container passes it on; else host",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names of this service that are answered while there is no API key, beside `localhost` "
+        "and the addresses above; commas between; `.example`: that and all below, `*.example`: those below",
     )
     requests_per_minute: int | None = Field(
         None,
@@ -200,6 +220,25 @@ class ApiSettings(Section):
         SecretStr("darkroom"),
         description="key of the hashes that stand for owners, users and API keys; `darkroom up` makes one",
     )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _with_commas_between(cls, value: object) -> object:
+        """Take a list of JSON as well, as every other setting that is a list."""
+        if not isinstance(value, str):
+            return value
+        with suppress(ValueError):
+            return json.loads(value)
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no request could name as its host, and what every one could."""
+        if not all(_is_host(each) for each in value):
+            msg = "each is the name or address of a host, as pictures.example: no scheme, no port, no lone *"
+            raise ValueError(msg)
+        return value
 
     @property
     def is_loopback(self) -> bool:

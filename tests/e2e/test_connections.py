@@ -21,7 +21,7 @@ HEAD_S, BODY_S, STALLED_S = 1.0, 1.5, 1.0
 # What a loaded machine may add.
 LATE_S = 3.0
 BODY = b'{"prompt": "a tiny picture"}'
-POST = b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 class Api:
@@ -126,8 +126,8 @@ def drip(connection: socket.socket, first: bytes, byte: bytes) -> tuple[bytes, f
     ("first", "byte"),
     [
         (b"G", b"E"),
-        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"a"),
-        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"a:b\r\n"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"a"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n", b"a:b\r\n"),
         (b"GET /" + b"a" * 100, b"a"),
     ],
     ids=["method", "header", "headers", "url"],
@@ -163,7 +163,7 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(api: Api) -> No
 
 
 def test_a_connection_that_was_used_may_be_silent_but_not_slow(api: Api) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with closing(api.connect()) as connection:
         for _ in range(2):
             connection.sendall(request)
@@ -191,7 +191,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut(api: Api) -> None:
     with closing(api.connect()) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         # Pipelined, so that what nobody reads is more than any buffer between here and there holds.
-        request = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
         connection.sendall(request * 20)
         wait_until(
             lambda: "connection.stalled" in api.child.program.log.read_text(encoding="utf-8"),
@@ -203,8 +203,8 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut(api: Api) -> None:
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
-        (b"GET /" + b"a" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "url_too_long"),
-        (b"GET /?" + b"a=b&" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "url_too_long"),
+        (b"GET /" + b"a" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "url_too_long"),
+        (b"GET /?" + b"a=b&" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "url_too_long"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n", 431, "head_too_large"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 2 * MAX_HEAD_BYTES, 431, "head_too_large"),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (MAX_HEADERS + 1) + b"\r\n", 431, "head_too_large"),
@@ -218,7 +218,7 @@ def test_a_large_head_is_refused(api: Api, request_: bytes, status: int, code: s
 
 def test_what_is_just_within_is_served(api: Api) -> None:
     query = b"a" * (MAX_URL_BYTES - len("/healthz?"))
-    headers = b"a: b\r\n" * (MAX_HEADERS - 1)
+    headers = b"a: b\r\n" * (MAX_HEADERS - 2)
     large = b"x: " + b"a" * (MAX_HEAD_BYTES - MAX_HEADERS * 20) + b"\r\n"
 
     for request in (
@@ -226,10 +226,10 @@ def test_what_is_just_within_is_served(api: Api) -> None:
         b"GET /healthz HTTP/1.1\r\n" + headers,
         b"GET /healthz HTTP/1.1\r\n" + large,
     ):
-        assert api.say(request + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
+        assert api.say(request + b"Host: localhost\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -243,14 +243,13 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
         POST + b"Content-Length: 99999999999999999999\r\n\r\n" + SMUGGLED,
         POST + b"Content-Length: -1\r\n\r\n" + SMUGGLED,
         POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + SMUGGLED,
         POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n" + SMUGGLED,
-        b"GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n" + SMUGGLED,
-        b"GET / HTTP/1.1\r\nHost: x\r\nA\x00: b\r\n\r\n" + SMUGGLED,
-        b"GET / HTTP/1.1\r\nHost: x\r\nA: b\x00c\r\n\r\n" + SMUGGLED,
-        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n" + SMUGGLED,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n folded: y\r\n\r\n" + SMUGGLED,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nA\x00: b\r\n\r\n" + SMUGGLED,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nA: b\x00c\r\n\r\n" + SMUGGLED,
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n" + SMUGGLED,
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
@@ -280,7 +279,7 @@ def test_half_a_body_makes_no_job_even_where_it_can_be_read(api: Api) -> None:
 
 def test_there_is_an_end_to_how_many_connections_there_are(api: Api) -> None:
     with ExitStack() as stack:
-        request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
         opened = [stack.enter_context(closing(api.connect())) for _ in range(MOST)]
         for each in opened:
             each.sendall(request)
@@ -299,7 +298,7 @@ def test_there_is_an_end_to_how_many_connections_there_are(api: Api) -> None:
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
 def test_there_is_nothing_to_upgrade_to(api: Api, upgrade: bytes) -> None:
-    wanted = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade
+    wanted = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade
     said = api.say(wanted + b"\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
     assert said.startswith(b"HTTP/1.1 200")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from api.hosts import Hosts
 from deploy.worker_alive import is_alive
 from shared.catalogue import Catalogue
 from shared.errors import StoreUnavailable
@@ -113,6 +114,17 @@ def test_the_port_is_published_to_this_machine_only_and_is_the_one_listened_on(s
     assert ApiSettings().port == 8000
     assert "DARKROOM_API__HOST=0.0.0.0" in image
     assert "http://127.0.0.1:8000/healthz" in check
+
+
+def test_what_asks_the_api_by_its_name_in_there_is_answered_without_a_key(services: Services) -> None:
+    scraped = yaml.safe_load((REPO_ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    (target,) = scraped["scrape_configs"][0]["static_configs"][0]["targets"]
+    given = services["api"]["environment"]["DARKROOM_API__ALLOWED_HOSTS"]
+    unset = re.sub(r"\$\{\w+:-\}", "", given)
+
+    hosts = Hosts(ApiSettings.model_validate({"host": "0.0.0.0", "allowed_hosts": unset}))
+    assert hosts.knows(target.partition(":")[0], None)
+    assert not hosts.knows("evil.example", None)
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "flower"])

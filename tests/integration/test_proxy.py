@@ -130,7 +130,7 @@ def test_a_body_that_is_too_large_is_refused(caller: HttpCaller) -> None:
 @needs_nginx
 def test_each_name_leads_to_its_own_service(service: Service, serve: Serve, tmp_path: Path) -> None:
     with EmbeddedServer() as server:
-        other = serve(models=(), server=server)
+        other = serve(models=(), server=server, api={"allowed_hosts": ("b.pictures.example",)})
         here = {
             "10.0.0.11:8000": service.api.url.removeprefix("http://"),
             "10.0.0.12:8000": other.api.url.removeprefix("http://"),

@@ -31,7 +31,7 @@ def ask(service: Service, method: str, path: str, **more: object) -> Response:
         ("GET", "/openapi.json", 200),
         ("GET", "/docs", 200),
         ("GET", "/", 200),
-        ("GET", f"{JOBS}/", 307),
+        ("GET", f"{JOBS}/", 404),
     ],
 )
 def test_every_response_has_a_request_id(automatic: Service, method: str, path: str, status: int) -> None:
@@ -61,7 +61,7 @@ def test_a_request_id_that_is_no_plain_word_is_replaced(automatic: Service, give
 
 
 def test_an_unknown_path_is_a_404_in_our_shape(automatic: Service) -> None:
-    assert_error(ask(automatic, "GET", "/v1/images/edits"), 404, "not_found")
+    assert_error(ask(automatic, "GET", "/v1/images/nothing"), 404, "not_found")
 
 
 @pytest.mark.parametrize(

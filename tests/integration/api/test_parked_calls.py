@@ -52,7 +52,7 @@ def post(*headers: str, version: str = "1.1", **fields: Any) -> bytes:
 
 
 def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_call_that_waits_for_a_change_is_let_go_and_comes_back(
     job_id = service.caller.submit()
     caller = raw()
     caller.send(
-        b"GET %b/%b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nPrefer: wait=20\r\n\r\n"
+        b"GET %b/%b HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer key\r\nPrefer: wait=20\r\n\r\n"
         % (JOBS.encode(), job_id.encode())
     )
     wait_until(lambda: service.waiting == 1, what="the held call")

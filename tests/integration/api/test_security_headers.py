@@ -42,7 +42,7 @@ def assert_guarded(answer: Response) -> None:
         ("GET", "/metrics", 200),
         ("GET", "/v1/models", 200),
         ("GET", f"{JOBS}/nope", 422),
-        ("GET", f"{JOBS}/", 307),
+        ("GET", f"{JOBS}/", 404),
         ("GET", GENERATIONS, 405),
         ("POST", GENERATIONS, 415),
         ("GET", "/nope", 404),

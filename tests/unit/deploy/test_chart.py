@@ -8,6 +8,7 @@ import helm_python
 import pytest
 import yaml
 
+from api.hosts import Hosts
 from deploy.helm.validate import CHART, problems, render, values_of
 from docs.tables import settings_rows
 from shared.settings import REPO_ROOT, ApiSettings, WorkerSettings
@@ -106,7 +107,25 @@ def test_a_large_number_stays_a_number() -> None:
     manifests = tuple(render({"settings": {"DARKROOM_JOBS__MAX_RESULT_BYTES": 8 * 1024**3}}))
 
     (settings,) = of_kind(manifests, "ConfigMap", "settings")
-    assert settings["data"] == {"DARKROOM_JOBS__MAX_RESULT_BYTES": "8589934592"}
+    assert settings["data"]["DARKROOM_JOBS__MAX_RESULT_BYTES"] == "8589934592"
+
+
+@pytest.mark.parametrize("name", ["{0}", "{0}.{1}", "{0}.{1}.svc", "{0}.{1}.svc.cluster.local"])
+def test_the_api_knows_its_service_s_names_without_a_key(name: str) -> None:
+    manifests = tuple(render({}))
+    (settings,) = of_kind(manifests, "ConfigMap", "settings")
+    (service,) = of_kind(manifests, "Service", "api")
+    allowed = ApiSettings.model_validate({"allowed_hosts": settings["data"]["DARKROOM_API__ALLOWED_HOSTS"]})
+    namespace = allowed.allowed_hosts[1].partition(".")[2]
+
+    assert Hosts(allowed).knows(name.format(service["metadata"]["name"], namespace), None)
+    assert not Hosts(allowed).knows("evil.example", None)
+
+
+def test_the_api_knows_the_ingress_s_host_without_a_key() -> None:
+    (settings,) = of_kind(release("everything"), "ConfigMap", "settings")
+
+    assert "pictures.example.com" in settings["data"]["DARKROOM_API__ALLOWED_HOSTS"].split(",")
 
 
 @every_set

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import errors
+from api import errors, misses
 from api.generation_request import GenerationRequest
 from docs import tables
 from shared.settings import REPO_ROOT, Settings
@@ -97,8 +97,8 @@ async def test_the_errors_without_a_class_are_as_the_table_says() -> None:
     )
 
     answers = [
-        code(await errors.on_http_error(request(), HTTPException(404))),
-        code(await errors.on_http_error(request(), HTTPException(405))),
+        code(await misses.on_missing_path(request(), HTTPException(404))),
+        code(await misses.on_missing_method(request(), HTTPException(405))),
         code(await errors.on_validation_error(request(), unreadable)),
         code(errors.bug_response(RuntimeError("a bug"))),
     ]
