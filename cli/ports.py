@@ -1,20 +1,43 @@
 """TCP ports of this machine."""
 
+import os
 import socket
+import sys
+from collections import deque
 from pathlib import Path
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
 _LISTENING: Final = "0A"  # Source: linux/tcp_states.h
 _PROC: Final = Path("/proc")
+# More than a process ever needs at once; the oldest is let go.
+_MOST_HELD: Final = 128
+_held: Final[deque[int]] = deque()
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on; nobody else is given it while this process lives.
+
+    Before its server listens, and again while that is started anew, a port could be given to another program
+    that asks for any, or to an outgoing connection: one to this very port, too, which then talks to itself. A
+    socket that is bound and does not listen keeps it from them, and not from a server that is told to listen
+    there: on Linux both may have the address while only one listens. Elsewhere nothing is held.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((LOOPBACK, 0))
+    port: int = holder.getsockname()[1]
+    _hold(holder)
+    return port
+
+
+def _hold(holder: socket.socket) -> None:
+    if sys.platform != "linux":
+        holder.close()
+        return
+    _held.append(holder.detach())
+    if len(_held) > _MOST_HELD:
+        os.close(_held.popleft())
 
 
 def is_free(host: str, port: int) -> bool:

@@ -293,7 +293,7 @@ def test_there_is_an_end_to_how_many_connections_there_are(api: Api) -> None:
     assert_refused(said, 503, "too_many_connections")
     assert b"retry-after: 5" in said.lower()
     assert still.startswith(b"HTTP/1.1 200")
-    wait_until(api.alive, 5, "room again")
+    wait_until(api.alive, 20, "room again")
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])

@@ -11,10 +11,12 @@ from typing import Final
 import pytest
 
 from cli.keyholder import Keyholder
+from cli.ports import free_port
 from shared.api_keys import Scope
 from shared.settings import REPO_ROOT
 from tests.e2e.guarded import LIGHT_WORKER, guarded_service
 from tests.http_caller import ASYNC, JOBS, HttpCaller
+from tests.keys import found, secret_of
 from tests.service import API, RunningService, process
 from tests.store_server import ADMIN, StoreServer
 from tests.waiting import wait_until
@@ -40,8 +42,7 @@ def service(store: StoreServer, tmp_path: Path) -> Iterator[RunningService]:
 
 
 def assert_nothing_of(secrets: list[str], texts: dict[str, str]) -> None:
-    found = [(name, secret) for name, text in texts.items() for secret in secrets if secret in text]
-    assert found == []
+    assert found(secrets, texts) == []
 
 
 def test_a_service_that_works_crashes_and_loses_its_store_tells_no_secret(
@@ -79,7 +80,7 @@ def test_a_service_that_works_crashes_and_loses_its_store_tells_no_secret(
     secrets = [
         *store.passwords.values(),
         made.text,
-        made.text.rpartition("_")[2],
+        secret_of(made.text),
         WRONG_KEY,
         SALT,
         USER,
@@ -114,15 +115,19 @@ def test_settings_that_are_wrong_are_told_without_what_they_are(
 
 
 @pytest.mark.parametrize("command", ["doctor", "up", "keys list", "jobs dead"])
-def test_commands_that_cannot_reach_the_store_name_it_without_its_password(command: str) -> None:
+def test_commands_that_cannot_reach_the_store_name_it_without_its_password(
+    command: str, tmp_path: Path
+) -> None:
     environment = {
         **os.environ,
         "DARKROOM_REDIS__URL": f"redis://user:{PASSWORD}@127.0.0.1:1/0",
         "DARKROOM_API__OWNER_SALT": SALT,
+        "DARKROOM_API__PORT": str(free_port()),
+        "PYTHONPATH": str(REPO_ROOT),
     }
     done = subprocess.run(
         [sys.executable, "-m", "cli", *command.split(" ")],
-        cwd=REPO_ROOT,
+        cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,

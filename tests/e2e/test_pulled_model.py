@@ -26,8 +26,8 @@ def test_a_model_that_was_pulled_is_offered_and_draws(valkey: EmbeddedServer, tm
         hub.has("someone/tiny", save_tiny_pipeline(tmp_path / "published"))
         pulled = subprocess.run(
             [sys.executable, "-m", "cli", "models", "pull", "distant", "--yes"],
-            cwd=REPO_ROOT,
-            env={**os.environ, **settings, "HF_ENDPOINT": hub.url},
+            cwd=tmp_path,
+            env={**os.environ, **settings, "HF_ENDPOINT": hub.url, "PYTHONPATH": str(REPO_ROOT)},
             capture_output=True,
             text=True,
             check=False,

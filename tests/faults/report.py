@@ -109,7 +109,7 @@ def _numbers(measured: Measured, runs: list[Time]) -> list[str]:
 def main() -> int:
     """Run from the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="write docs/reliability.md from measured times")
-    parser.add_argument("source", type=Path, nargs="?", default=times.path())
+    parser.add_argument("source", type=Path)
     parser.add_argument("--target", type=Path, default=TARGET)
     arguments = parser.parse_args()
     kept = CHAOS_RUNS.read_text(encoding="utf-8").splitlines() if CHAOS_RUNS.exists() else []

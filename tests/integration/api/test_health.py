@@ -29,7 +29,7 @@ def test_a_service_whose_worker_fell_silent_is_not_ready(serve: Serve) -> None:
     http = service.caller.http
     assert http.get("/readyz").status_code == 200
 
-    wait_until(lambda: http.get("/readyz").status_code == 503, timeout_s=3, what="the worker's absence")
+    wait_until(lambda: http.get("/readyz").status_code == 503, timeout_s=10, what="the worker's absence")
 
     service.worker.beat()
     assert http.get("/readyz").status_code == 200

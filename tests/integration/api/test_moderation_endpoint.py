@@ -302,7 +302,7 @@ def test_connections_to_it_are_bounded_and_what_waits_is_not_forgotten(
 
     calls = [service.caller.later(ASYNC) for _ in range(8)]
 
-    assert [call.result(timeout=10).status_code for call in calls] == [202] * 8
+    assert [call.result(timeout=30).status_code for call in calls] == [202] * 8
     assert server.most_at_once == 2
 
 
@@ -310,8 +310,7 @@ def test_one_who_waits_for_it_stops_nobody_else(serve: Serve, endpoint: Endpoint
     service = asking(serve, endpoint(never), endpoint_timeout_s=2)
     call = service.caller.later(ASYNC)
 
-    started = time.monotonic()
     assert service.caller.http.get("/healthz").status_code == 200
-    assert time.monotonic() - started < 1
+    assert not call.done()
 
-    assert call.result(timeout=10).status_code == 503
+    assert call.result(timeout=30).status_code == 503

@@ -187,6 +187,6 @@ def test_held_calls_are_counted_when_they_are_answered(service: Service) -> None
     for _ in calls:
         service.worker.do()
 
-    assert {call.result(timeout=5).status_code for call in calls} == {200}
+    assert {call.result(timeout=30).status_code for call in calls} == {200}
     wait_until(lambda: counted(answered) == before + 3, what="the count")
     assert counted(held) == 0

@@ -56,7 +56,7 @@ def test_a_setting_lets_jobs_wait_for_a_worker(serve: Serve) -> None:
     service.worker.models = ("tiny",)
     service.worker.do()
 
-    assert call.result(timeout=5).status_code == 200
+    assert call.result(timeout=30).status_code == 200
 
 
 def test_a_caller_with_too_many_unfinished_jobs_is_told_so(serve: Serve) -> None:

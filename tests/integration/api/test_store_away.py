@@ -148,7 +148,7 @@ def test_a_held_call_outlives_a_restart_of_the_store(shaken: Service, mortal: Em
 
     shaken.worker.finish(attempt)
 
-    answer = call.result(timeout=10)
+    answer = call.result(timeout=30)
     assert answer.status_code == 200
     assert answer.headers["x-job-id"] == attempt.job_id
 
@@ -199,7 +199,7 @@ def test_a_call_that_waits_for_a_change_outlives_it_too(shaken: Service, mortal:
 
     attempt = shaken.worker.take()
 
-    assert wait.result(timeout=10).json()["status"] == "running"
+    assert wait.result(timeout=30).json()["status"] == "running"
     shaken.worker.finish(attempt)
 
 

@@ -1,12 +1,12 @@
 """The embedded server starts, keeps what it was given and ends when it should."""
 
 import signal
-import socket
 from pathlib import Path
 
 import pytest
 import redis
 
+from cli.ports import free_port
 from cli.valkey import EmbeddedServer, ServerNotStarted
 from tests.unit.cli.processes import is_alive, start_program
 from tests.waiting import wait_until
@@ -78,9 +78,7 @@ def test_a_temporary_folder_is_removed_and_a_given_one_kept(tmp_path: Path) -> N
 
 
 def test_it_listens_where_it_is_told_to(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     with EmbeddedServer(tmp_path, port=port) as server:
         assert server.url == f"redis://127.0.0.1:{port}/0"

@@ -380,13 +380,13 @@ def test_results_nobody_fetches_refuse_new_jobs_until_they_expire(
 
 def test_the_error_of_a_prediction_is_measured(caller: Caller, store: WorkerStore) -> None:
     taught(caller, 5.0)
-    caller.submit(cost=1000)
+    caller.submit(cost=10_000)
     (attempt,) = claim(store)
     store.save_draft(attempt, [b"x"])
 
     error_ms = store.finish(attempt, images=1, usage=USAGE, size_bytes=1)
 
-    assert 4000 < error_ms <= 5000
+    assert 40_000 < error_ms <= 50_000
     assert float(caller.client.hget(caller.keys.key("eta_error"), "m")) > 1
 
 
@@ -410,9 +410,10 @@ def test_a_deadline_ends_queued_and_running_jobs(
     caller: Caller, redis_client: redis.Redis, prefix: str
 ) -> None:
     store = WorkerStore(redis_client, JobSettings(reap_s=0.001), prefix)
-    running = caller.submit(deadline_ms=30)
+    running = caller.submit()
     claim(store)
-    queued = caller.submit(deadline_ms=30)
+    queued = caller.submit()
+    redis_client.zadd(store.keys.key("deadlines"), {running: 1, queued: 1})
     expired = 0
 
     def both() -> bool:
@@ -749,7 +750,7 @@ def test_a_preview_is_kept_and_told_for_the_attempt_that_runs(
     (attempt,) = claim(store)
     listener = redis_client.pubsub()
     listener.subscribe(store.keys.events(job_id))
-    assert listener.get_message(timeout=1)
+    assert listener.get_message(timeout=10)
 
     store.preview(attempt, image=1, partial=2, file=b"cHJldmlldw==")
 
@@ -770,7 +771,7 @@ def test_steps_are_told_to_those_who_follow(
     (attempt,) = claim(store)
     listener = redis_client.pubsub()
     listener.subscribe(store.keys.events(job_id))
-    assert listener.get_message(timeout=1)
+    assert listener.get_message(timeout=10)
 
     store.progress([(job_id, attempt.token, 3, 8), (job_id, "another token", 5, 8)])
 
@@ -780,7 +781,7 @@ def test_steps_are_told_to_those_who_follow(
 
 
 def told(listener: Any) -> dict[str, int]:
-    return json.loads(listener.get_message(timeout=1)["data"])
+    return json.loads(listener.get_message(timeout=10)["data"])
 
 
 def test_jobs_drawn_together_teach_how_fast_the_queue_drains_and_how_long_each_takes(
@@ -788,14 +789,14 @@ def test_jobs_drawn_together_teach_how_fast_the_queue_drains_and_how_long_each_t
 ) -> None:
     caller.submit(cost=100)
     (attempt,) = claim(store)
-    caller.client.hincrby(store.keys.job(attempt.job_id), "started_at", -800)
+    caller.client.hincrby(store.keys.job(attempt.job_id), "started_at", -80_000)
     store.save_draft(attempt, [b"aW1hZ2U="])
 
     store.finish(attempt, images=1, usage=USAGE, device_s=0.1)
 
     learned = {name: float(caller.client.hget(caller.keys.key(name), "m")) for name in ("pace", "latency")}
     assert learned["pace"] == 1.0
-    assert 8 <= learned["latency"] < 10
+    assert 800 <= learned["latency"] < 900
     waiting = [caller.submit(cost=100) for _ in range(3)]
     place = caller.run("place", job=store.keys.job(waiting[2]), id=waiting[2], live_ms=5000)
     assert [place[0], place[1], float(place[2])] == [2, 200, 1.0]
@@ -809,4 +810,4 @@ def test_no_attempt_is_charged_more_than_the_time_that_passed(caller: Caller, st
 
     store.finish(attempt, images=1, usage=USAGE, device_s=500)
 
-    assert float(caller.client.hget(caller.keys.key("pace"), "m")) < 10
+    assert float(caller.client.hget(caller.keys.key("pace"), "m")) < 100

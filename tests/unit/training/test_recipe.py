@@ -177,7 +177,7 @@ def test_a_stage_keeps_to_its_time(prepared: Path, tmp_path: Path) -> None:
     autoencoder.train(folder, TINY, Budget(10**9, minutes=0.01), silent)
 
     kept = load(folder / "checkpoints" / "autoencoder.pt")
-    assert 0.6 <= kept["seconds"] < 5
+    assert 0.6 <= kept["seconds"] < 30
     # Its time is over, however often it is asked again.
     autoencoder.train(folder, TINY, Budget(10**9, minutes=0.01), silent)
     assert load(folder / "checkpoints" / "autoencoder.pt")["steps"] == kept["steps"]

@@ -56,14 +56,14 @@ def test_they_are_kept_and_told_in_the_order_in_which_they_came(desk: Desk) -> N
     held = desk.take()
     listener = desk.caller.client.pubsub(ignore_subscribe_messages=True)
     listener.subscribe(desk.store.keys.events(held.attempt.job_id))
-    listener.get_message(timeout=1)
+    listener.get_message(timeout=10)
     for image, partial in [(0, 0), (1, 0), (0, 1)]:
         held.on_preview(image, partial, f"{image} {partial}".encode())
 
     desk.outbox.send(desk.store)
 
     assert desk.kept(held.attempt) == {"0.0": b"0 0", "1.0": b"1 0", "0.1": b"0 1"}
-    told = [json.loads(listener.get_message(timeout=1)["data"]) for _ in range(3)]
+    told = [json.loads(listener.get_message(timeout=10)["data"]) for _ in range(3)]
     assert [(each["image"], each["partial"]) for each in told] == [(0, 0), (1, 0), (0, 1)]
     assert len(desk.outbox) == 0
     listener.close()

@@ -1,0 +1,16 @@
+"""Read before every test, and before anything of ours: what the environment says is not for the tests."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.surroundings import leave_out
+
+_MODELS = TemporaryDirectory(prefix="darkroom-tests-")
+# At once: a module that is read later may look at the environment as it is read.
+leave_out(os.environ, Path(_MODELS.name))
+
+
+def pytest_unconfigure() -> None:
+    """Remove the folder that stands for the user's own models."""
+    _MODELS.cleanup()
