@@ -97,6 +97,8 @@ def _draw(client: Client, body: Json, target: Target) -> list[Path]:
         say(f"wrote {shown(path)}")
     seeds = ", ".join(map(str, job.get("seeds") or []))
     say(f"model {job['model']}, seed {seeds}", style="dim", console=err)
+    for warning in job.get("warnings") or []:
+        say(warning["message"], style="yellow", console=err)
     return paths
 
 

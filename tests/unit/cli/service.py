@@ -106,5 +106,6 @@ def job(status: str, **members: Any) -> Json:
         "attempt": 1,
         "seeds": [42],
         "error": None,
+        "warnings": [],
         **members,
     }

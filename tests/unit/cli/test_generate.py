@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ GET_JOB = ("GET", "/v1/images/jobs/0123456789abcdef")
 GET_RESULT = ("GET", "/v1/images/jobs/0123456789abcdef/result")
 
 
-def will_draw(service: FakeService, *images: bytes) -> None:
+def will_draw(service: FakeService, *images: bytes, **members: Any) -> None:
     service.will_answer(*POST, job("queued"), status=202)
-    service.will_answer(*GET_JOB, job("succeeded", progress=100))
+    service.will_answer(*GET_JOB, job("succeeded", progress=100, **members))
     data = [{"b64_json": base64.b64encode(image).decode()} for image in images]
     service.will_answer(*GET_RESULT, {"created": 1, "data": data, "usage": {}})
 
@@ -98,6 +99,15 @@ def test_one_picture_becomes_the_file(service: FakeService, darkroom: Darkroom, 
     assert (tmp_path / "swan.png").read_bytes() == b"the picture"
     assert result.stdout == "wrote swan.png\n"
     assert "model glyph, seed 42" in result.stderr
+
+
+def test_what_was_drawn_otherwise_than_asked_is_said(service: FakeService, darkroom: Darkroom) -> None:
+    warning = {"code": "size_resampled", "message": "It was drawn at 512x512 and resampled to 64x64."}
+    will_draw(service, b"picture", warnings=[warning])
+
+    result = darkroom("generate", "a swan", "--base-url", service.url)
+
+    assert result.stderr.splitlines()[-1] == warning["message"]
 
 
 def test_several_pictures_are_numbered(service: FakeService, darkroom: Darkroom, tmp_path: Path) -> None:
