@@ -29,7 +29,8 @@ def test_without_a_worker_nothing_is_taken(serve: Serve) -> None:
 
 
 def test_a_model_whose_worker_went_away_is_refused_after_its_grace(serve: Serve) -> None:
-    service = serve(jobs={"worker_grace_s": 0.3})
+    service = serve(jobs={"worker_grace_s": 2})
+    service.worker.beat()
     assert service.caller.generate({"Prefer": "respond-async"}).status_code == 202
 
     answer = wait_until(
