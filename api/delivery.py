@@ -20,6 +20,10 @@ from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
 JOBS_PATH: Final = "/v1/images/jobs"
+WAITING_FOR_NEWER: Final = {
+    "code": "waiting_for_newer_worker",
+    "message": "No worker that is alive is new enough to draw this; it waits until one comes.",
+}
 
 
 def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
@@ -39,7 +43,13 @@ def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
         "attempt": record.attempt,
         "seeds": list(record.params.seeds),
         "error": record.error,
+        "warnings": warnings_of(place),
     }
+
+
+def warnings_of(place: Place | None) -> list[dict[str, str]]:
+    """Return what the caller of a job should know of how it stands."""
+    return [WAITING_FOR_NEWER] if place and place.newer else []
 
 
 def eta_s(record: JobRecord, place: Place) -> int | None:

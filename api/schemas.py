@@ -74,6 +74,13 @@ class JobError(BaseModel):
     message: str
 
 
+class JobWarning(BaseModel):
+    """Something about a job that is no error and that its caller should know."""
+
+    code: str
+    message: str
+
+
 class JobObject(BaseModel):
     """One job."""
 
@@ -95,6 +102,9 @@ class JobObject(BaseModel):
     attempt: int
     seeds: list[int]
     error: JobError | None
+    warnings: list[JobWarning] = Field(
+        description="`waiting_for_newer_worker`: an upgrade is under way, and no worker can draw this yet."
+    )
 
 
 class JobList(BaseModel):
@@ -157,6 +167,7 @@ class QueueView(BaseModel):
     model: str
     queued: int
     running: int
+    unreadable: int = Field(description="Queued jobs that wait for a worker of a later version.")
     oldest_s: float = Field(description="How long its oldest job has waited; 0 where none waits.")
     workers: int
     eta_error: float | None = Field(
@@ -174,6 +185,7 @@ class WorkerView(BaseModel):
     rows: int = Field(description="Images in its last forward pass; 0 where it draws nothing.")
     capacity: int = Field(description="Images that it draws together.")
     seen_s: float = Field(description="Seconds since its last heartbeat.")
+    reads: int = Field(description="The version of jobs' params that it reads.")
 
 
 class FailureView(BaseModel):

@@ -65,13 +65,15 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         owner=caller.owner,
         lane=caller.lane(body.user),
         model=spec.name,
-        params=params.model_dump_json(),
+        params=params.written(),
+        needs=params.needs(),
         # A whole number of thousandths, so that sums of costs never drift.
         cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
         request_id=asked.request_id,
         trace=span.carrier,
-        # What was asked for, not the bytes: key order, spacing and nulls make no other request.
-        body_digest=caller.digest(body.model_dump_json()),
+        # What was asked for, not the bytes: key order, spacing and nulls make no other request. Nor do
+        # defaults: a version that knows more fields finds the jobs of one that knew fewer, and the other way.
+        body_digest=caller.digest(body.model_dump_json(exclude_defaults=True)),
         holder=resources.holds.holder if delivery.held else "",
         max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
         weight=_weight(caller, settings.weights),
@@ -83,7 +85,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
     submitted = await _store(resources, submission, tell=not body.stream and delivery.prefer.hold_s == 0)
     bind_contextvars(job_id=submitted.job_id)
     if submitted.ring:
-        resources.ringer.ring(submission.model, span)
+        resources.ringer.ring(submission.model, span, needs=submission.needs)
     if submitted.made:
         log.info("job.submitted", model=submission.model, cost=submission.cost)
     else:

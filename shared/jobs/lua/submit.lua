@@ -19,12 +19,13 @@
 -- @arg max_owed_ms ms most predicted work of this owner's unfinished jobs
 -- @arg max_result_bytes bytes refuse while the results that can still be fetched take more than this
 -- @arg live_ms ms how old a heartbeat a live worker may have
--- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, result_bytes, models
+-- @derives order, replay, attach, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, result_bytes, models
 -- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3} the owner has too much unfinished; {-4} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8} the wait would be too long; {-9} too many results
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local replay_key, attach_key, holder, hold_ms = ARGV[8], ARGV[10], ARGV[13], tonumber(ARGV[14])
 local max_wait_ms, max_owed_ms, max_result_bytes, live_ms = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local needs = tonumber(fields.needs or '1')
 local rings_a_worker = 64  -- more slots than a worker has
 
 local function earlier(name, same_body)
@@ -49,8 +50,12 @@ end
 -- A slot that was rung claims until nothing is left. Where more jobs wait than all slots together have been rung
 -- for, another ring wakes nobody; should those rings have been lost, the reaper rings.
 local function worth_a_ring(model)
-  local workers = redis.call('ZCOUNT', key('serving', model), now - live_ms, '+inf')
-  return redis.call('ZCARD', key('queue', model)) <= rings_a_worker * math.max(1, workers) and 1 or 0
+  local workers, newer = readers(model, needs, now - live_ms), 0
+  if needs > 1 then
+    return workers > 0 and tonumber(redis.call('HGET', key('newer', model), needs)) <= rings_a_worker * workers and 1 or 0
+  end
+  for _, jobs in ipairs(redis.call('HVALS', key('newer', model))) do newer = newer + jobs end
+  return redis.call('ZCARD', key('queue', model)) - newer <= rings_a_worker * math.max(1, workers) and 1 or 0
 end
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0, id, 1, 1} end  -- this very call, repeated by the client library
@@ -79,15 +84,15 @@ local predicted_ms = -1
 if pace then
   local owed = tonumber(redis.call('GET', key('owed', owner)) or '0')
   if owed > 0 and (owed + cost) * pace > max_owed_ms then return {-3} end
-  local workers = math.max(1, redis.call('ZCOUNT', key('serving', model), now - live_ms, '+inf'))
-  local mean, own = mean_cost(model), redis.call('ZCARD', key('lane', model, fields.lane))
-  local tag = score(key('lanes', model), fields.lane)
-    or math.max(virtual_time(model), score(key('idle', model), fields.lane) or 0)
-  local ahead = own + ahead_of(model, fields.lane, tag + own * mean / weight, mean)
+  local able, at = readers(model, needs, now - live_ms), served(model, needs, now - live_ms)
+  local workers, mean, own = math.max(1, able), mean_cost(model), waiting(model, fields.lane, at)
+  local tag = tag_of(model, fields.lane) or math.max(virtual_time(model), score(key('idle', model), fields.lane) or 0)
+  local ahead = own + ahead_of(model, fields.lane, tag + own * mean / weight, mean, at)
   local busy = redis.call('ZCARD', key('leases'))
   local running = busy >= workers and mean > 0 and mean / 2 or 0  -- half a job, on average, is left of what runs
   local latency = tonumber(redis.call('HGET', key('latency'), model) or pace)
   predicted_ms = math.floor((ahead * mean + running) * pace / workers + cost * latency)
+  if needs > 1 and able == 0 then predicted_ms = -1 end  -- until a newer worker comes: when, nobody knows
   if predicted_ms > math.min(max_wait_ms, deadline_ms) then return {-8} end
 end
 
