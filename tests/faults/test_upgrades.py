@@ -76,6 +76,22 @@ async def test_when_workers_are_new_first_they_draw_for_the_old_api_and_then_for
                 assert (await caller.result(job_id)).json() == answer.json()
 
 
+async def test_a_retry_finds_the_job_of_its_first_try_whichever_version_made_it(
+    cluster: Cluster, caller: Caller, look: Look
+) -> None:
+    api = cluster.add_api("later-api", later=True)
+    with cluster.more(api):
+        async with Caller(api.url, accepted=look.accepted) as new:
+            for number, (first, second) in enumerate(((caller, new), (new, caller))):
+                prompt = f"picture {number} slow:60"
+                call = asyncio.create_task(first.draw(prompt, seed=1))
+                drawn = await look.drawn(prompt)
+                again = await second.draw(prompt, headers={"x-stainless-retry-count": "1"}, seed=1)
+
+                assert again.headers["x-job-id"] == drawn.job
+                assert again.content == (await call).content
+
+
 @pytest.mark.timeout(120)
 async def test_params_that_nobody_said_are_new_go_from_old_workers_to_a_new_one(
     cluster: Cluster, caller: Caller, look: Look
@@ -138,8 +154,9 @@ async def calling(number: int, urls: list[str], accepted: list[str], done: async
             try:
                 async with Caller(urls[0], f"owner {number}", accepted=accepted) as caller:
                     answer = await caller.draw(prompt, headers=headers, model="wide")
-            except httpx2.ConnectError:
-                continue  # the old one had just gone: a proxy or a Service asks the next one
+            except httpx2.TransportError:
+                await lasting(pause_s)  # the old one went while it was being called
+                continue
             if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
                 break
             assert answer.json()["error"]["code"] == "service_stopping", answer.text
