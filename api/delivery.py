@@ -23,6 +23,10 @@ from shared.jobs.status import Status
 
 JOBS_PATH: Final = "/v1/images/jobs"
 NO_HEADERS: Final[Mapping[str, str]] = {}
+WAITING_FOR_NEWER: Final = {
+    "code": "waiting_for_newer_worker",
+    "message": "No worker that is alive is new enough to draw this; it waits until one comes.",
+}
 
 
 def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
@@ -42,16 +46,17 @@ def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
         "attempt": record.attempt,
         "seeds": list(record.params.seeds),
         "error": record.error,
-        "warnings": warnings(record),
+        "warnings": warnings(record, place),
     }
 
 
-def warnings(record: JobRecord) -> list[dict[str, str]]:
-    """Return what the caller should know of a job, a code and a sentence each."""
-    return [{"code": each["code"], "message": each["message"]} for each in record.warnings]
+def warnings(record: JobRecord, place: Place | None = None) -> list[dict[str, str]]:
+    """Return what the caller should know of a job and of how it stands, a code and a sentence each."""
+    told = [{"code": each["code"], "message": each["message"]} for each in record.warnings]
+    return [*told, WAITING_FOR_NEWER] if place and place.newer else told
 
 
-def job_headers(record: JobRecord) -> dict[str, str]:
+def job_headers(record: JobRecord, place: Place | None = None) -> dict[str, str]:
     """Return what each answer about a job says in its head: which, by which model, from which seeds."""
     headers = {
         "x-job-id": record.id,
@@ -59,7 +64,7 @@ def job_headers(record: JobRecord) -> dict[str, str]:
         "x-model": record.model,
     }
     # A dictionary of strings, as RFC 9651 writes one.
-    told = ", ".join(f'{each["code"]}="{_quoted(each["message"])}"' for each in warnings(record))
+    told = ", ".join(f'{each["code"]}="{_quoted(each["message"])}"' for each in warnings(record, place))
     return {**headers, "x-warnings": told} if told else headers
 
 
@@ -88,7 +93,7 @@ async def describe(store: ApiStore, record: JobRecord) -> dict[str, Any]:
 
 def job_response(record: JobRecord, place: Place | None, headers: Mapping[str, str] = NO_HEADERS) -> Response:
     """Return a job as it is now; ``place`` is given for one that has not ended."""
-    return json_response(job_object(record, place), 200, {**headers, **job_headers(record)})
+    return json_response(job_object(record, place), 200, {**headers, **job_headers(record, place)})
 
 
 class Recipient(Protocol):

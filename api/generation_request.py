@@ -174,6 +174,29 @@ Prompt = Annotated[
 ]
 
 
+# What stands in the text by which a request is told from others, whether it was set or not.
+_FIRST: Final = frozenset(
+    {
+        "prompt",
+        "output_format",
+        "background",
+        "model",
+        "moderation",
+        "n",
+        "output_compression",
+        "quality",
+        "response_format",
+        "size",
+        "style",
+        "user",
+        "stream",
+        "partial_images",
+        "seed",
+        "negative_prompt",
+    }
+)
+
+
 class GenerationRequest(BaseModel):
     """The documented request, and our ``seed`` and ``negative_prompt``.
 
@@ -280,10 +303,13 @@ class GenerationRequest(BaseModel):
     def canonical(self) -> str:
         """Return the same text for the same request, however it was spelled.
 
-        It is kept, as a keyed hash, for a day: a field that is new must not change the text of a request
-        without it, or an Idempotency-Key would be refused while the service is upgraded.
+        It is kept, as a keyed hash, for a day. Two versions side by side must find each other's jobs by it,
+        so fields that came later are left out where they are not set.
         """
-        return self.model_copy(update={"user": self.end_user}).model_dump_json(exclude={"safety_identifier"})
+        later = {name: field for name, field in type(self).model_fields.items() if name not in _FIRST}
+        unset = {name for name, field in later.items() if getattr(self, name) == field.default}
+        same = self.model_copy(update={"user": self.end_user})
+        return same.model_dump_json(exclude={*unset, "safety_identifier"})
 
     @classmethod
     @override

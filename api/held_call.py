@@ -78,7 +78,7 @@ class HeldCall:
         if now is None:
             now = await accepted(lambda: store.read_placed(self.job_id, self.owner))
         location = {"location": f"{JOBS_PATH}/{self.job_id}", "retry-after": "1"}
-        return json_response(job_object(*now), 202, {**self.headers, **job_headers(now[0]), **location})
+        return json_response(job_object(*now), 202, {**self.headers, **job_headers(*now), **location})
 
 
 @dataclass(frozen=True, slots=True)

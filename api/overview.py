@@ -22,12 +22,14 @@ _MOST_RUNNING: Final = 5000
 class QueueState:
     """A model's queue.
 
-    ``oldest_s`` is how long its oldest job has waited, 0 where none waits. ``eta_error`` is by how much
-    predicted ends are missed of late, as a share of the time taken; None before the first.
+    ``unreadable`` of the queued jobs wait for a worker of a later version than any that lives. ``oldest_s``
+    is how long its oldest job has waited, 0 where none waits. ``eta_error`` is by how much predicted ends are
+    missed of late, as a share of the time taken; None before the first.
     """
 
     model: str
     queued: int
+    unreadable: int
     running: int
     oldest_s: float
     workers: int
@@ -36,7 +38,7 @@ class QueueState:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A live worker: what it says of itself, and the jobs it holds."""
+    """A live worker: what it says of itself, and the jobs it holds; ``reads`` is a version of the params."""
 
     name: str
     device: str
@@ -45,6 +47,7 @@ class WorkerState:
     rows: int
     capacity: int
     seen_s: float
+    reads: int
 
 
 @dataclass(frozen=True)
@@ -98,21 +101,24 @@ async def overview(store: ApiStore, live_s: float) -> Overview:
             pipe.zcard(keys.queue(name))
             pipe.zrange(keys.queue(name), 0, 0, withscores=True)
             pipe.zrangebyscore(keys.serving(name), now_ms - live_s * 1000, "+inf", withscores=True)
+            pipe.hgetall(keys.newer(name))
         for job_id in leased:
             pipe.hmget(keys.job(job_id.decode()), ["model", "worker"])
         for job_id in failed:
             pipe.hmget(keys.job(job_id), ["finished_at", "error", "model", "worker", "attempt"])
 
     replies = await store.pipelined(ask)
-    queues, rest = replies[: 3 * len(names)], replies[3 * len(names) :]
+    queues, rest = replies[: 4 * len(names)], replies[4 * len(names) :]
     running = [(model or b"", worker or b"") for model, worker in rest[: len(leased)]]
     seen: dict[str, float] = {}
-    for _, _, serving in zip(*[iter(queues)] * 3, strict=True):
+    for _, _, serving, _ in zip(*[iter(queues)] * 4, strict=True):
         seen |= {name.decode(): (now_ms - at) / 1000 for name, at in serving}
+    workers = await _workers(store, seen, Counter(worker.decode() for _, worker in running))
+    reads = {worker.name: worker.reads for worker in workers}
     return Overview(
         at=seconds,
-        models=_queues(names, queues, running, missed, now_ms),
-        workers=await _workers(store, seen, Counter(worker.decode() for _, worker in running)),
+        models=_queues(names, queues, running, missed, reads, now_ms),
+        workers=workers,
         errors=_failures(failed, rest[len(leased) :]),
     )
 
@@ -122,6 +128,7 @@ def _queues(
     replies: Sequence[Any],
     running: Sequence[tuple[bytes, bytes]],
     missed: Mapping[bytes, bytes],
+    reads: Mapping[str, int],
     now_ms: int,
 ) -> tuple[QueueState, ...]:
     counts = Counter(model.decode() for model, _ in running)
@@ -129,13 +136,20 @@ def _queues(
         QueueState(
             model=name,
             queued=queued,
+            unreadable=_unreadable(newer, [reads[worker.decode()] for worker, _ in serving]),
             running=counts[name],
             oldest_s=max(0.0, (now_ms - oldest[0][1]) / 1000) if oldest else 0.0,
             workers=len(serving),
             eta_error=float(missed[name.encode()]) if name.encode() in missed else None,
         )
-        for name, queued, oldest, serving in zip(names, *[iter(replies)] * 3, strict=True)
+        for name, queued, oldest, serving, newer in zip(names, *[iter(replies)] * 4, strict=True)
     )
+
+
+def _unreadable(newer: Mapping[bytes, bytes], reads: Sequence[int]) -> int:
+    """Return how many queued jobs need more than any of these workers reads."""
+    most = max(reads, default=1)
+    return sum(int(jobs) for needs, jobs in newer.items() if int(needs) > most)
 
 
 async def _workers(store: ApiStore, seen: dict[str, float], jobs: Counter[str]) -> tuple[WorkerState, ...]:
@@ -153,6 +167,7 @@ async def _workers(store: ApiStore, seen: dict[str, float], jobs: Counter[str]) 
                 rows=int(about.get("rows", 0)),
                 capacity=int(about.get("slots", 1)),
                 seen_s=max(0.0, seen[name]),
+                reads=int(about.get("reads", 1)),
             )
         )
     return tuple(states)

@@ -29,14 +29,20 @@ class Ringer:
     def __init__(self, link: Link, settings: RedisSettings) -> None:
         self._link = link
         self._settings = settings
-        self._messages: dict[str, RingMessage] = {}
+        self._messages: dict[tuple[str, int], RingMessage] = {}
         self._pending: set[asyncio.Task[None]] = set()
 
-    def ring(self, model: str, within: Span = NO_SPAN) -> None:
-        """Ring for ``model`` and return at once; ``within`` is the span of whoever has work for it."""
+    def ring(self, model: str, within: Span = NO_SPAN, *, needs: int = 1) -> None:
+        """Ring for ``model`` and return at once.
+
+        Args:
+            model: the model.
+            within: the span of whoever has work for it.
+            needs: the version of the params that a worker must read to take it.
+        """
         if len(self._pending) < MAX_PENDING:
             span = within.begin("ring", kind=Kind.CLIENT, about={"darkroom.model": model})
-            task = asyncio.create_task(self._ring(model, span))
+            task = asyncio.create_task(self._ring((model, needs), span))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
 
@@ -45,11 +51,11 @@ class Ringer:
         await cancel_all(self._pending)
         self._link.close()
 
-    async def _ring(self, model: str, span: Span) -> None:
+    async def _ring(self, bell: tuple[str, int], span: Span) -> None:
         with span:
-            message = self._messages.get(model)
+            message = self._messages.get(bell)
             if message is None:
-                message = self._messages[model] = RingMessage(self._settings, model)
+                message = self._messages[bell] = RingMessage(self._settings, *bell)
             try:
                 (reply,) = await self._link.ask(packed("LPUSH", message.queue, bytes(message)))
                 if isinstance(reply, RedisError):

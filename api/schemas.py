@@ -84,7 +84,7 @@ class JobError(BaseModel):
 
 
 class JobWarning(BaseModel):
-    """What the caller should know of a job's images."""
+    """What the caller should know of a job and its images, and that is no error."""
 
     code: str
     message: str
@@ -112,7 +112,8 @@ class JobObject(BaseModel):
     seeds: list[int]
     error: JobError | None
     warnings: list[JobWarning] = Field(
-        description="What was drawn otherwise than asked; known when it has ended."
+        description="What was drawn otherwise than asked, known when it has ended; and "
+        "`waiting_for_newer_worker`: an upgrade is under way, and no worker can draw this yet."
     )
 
 
@@ -192,6 +193,7 @@ class QueueView(BaseModel):
     model: str
     queued: int
     running: int
+    unreadable: int = Field(description="Queued jobs that wait for a worker of a later version.")
     oldest_s: float = Field(description="How long its oldest job has waited; 0 where none waits.")
     workers: int
     eta_error: float | None = Field(
@@ -209,6 +211,7 @@ class WorkerView(BaseModel):
     rows: int = Field(description="Images in its last forward pass; 0 where it draws nothing.")
     capacity: int = Field(description="Images that it draws together.")
     seen_s: float = Field(description="Seconds since its last heartbeat.")
+    reads: int = Field(description="The version of jobs' params that it reads.")
 
 
 class FailureView(BaseModel):

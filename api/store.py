@@ -32,6 +32,7 @@ class Place:
     """Where a queued job stands: ``ahead`` is None where it is not queued.
 
     ``pace_ms`` and ``latency_ms`` are per unit of cost: of a worker's time, and from start to end.
+    ``workers`` are those that can read it; ``newer``: none can, so it waits for one of a later version.
     """
 
     ahead: int | None
@@ -39,6 +40,7 @@ class Place:
     pace_ms: float | None
     workers: int
     latency_ms: float | None = None
+    newer: bool = False
 
 
 @dataclass(frozen=True)
@@ -372,11 +374,12 @@ def _placed(
 
 
 def _place(reply: list[Any]) -> Place:
-    ahead, work, pace, workers, latency = reply
+    ahead, work, pace, workers, latency, newer = reply
     return Place(
         ahead=None if ahead < 0 else ahead,
         work_ahead=work,
         pace_ms=float(pace) if pace else None,
         workers=workers,
         latency_ms=float(latency) if latency else None,
+        newer=bool(newer),
     )

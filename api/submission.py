@@ -17,7 +17,8 @@ class Submission:
 
     ``holder`` is the process that holds the caller's call, empty where its caller is told the id at once;
     ``keep`` says that the job goes on whoever hangs up; ``max_wait_s`` is how long the caller would wait for
-    the picture, ``trace`` what takes the trace to a worker.
+    the picture, ``trace`` what takes the trace to a worker, ``needs`` the version of the params that a worker
+    must read.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Submission:
     replay_digest: str = ""
     retry: bool = False
     trace: str = ""
+    needs: int = 1
 
     def arguments(self, settings: JobSettings, keys: Keys) -> dict[str, scripts.Argument]:
         """Return what the script is called with."""
@@ -56,6 +58,8 @@ class Submission:
         }
         if self.trace:
             fields["trace"] = self.trace
+        if self.needs > 1:
+            fields["needs"] = str(self.needs)
         return {
             "job": keys.job(self.id),
             "id": self.id,

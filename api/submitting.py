@@ -84,7 +84,8 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
         owner=caller.owner,
         lane=caller.lane(body.end_user),
         model=spec.name,
-        params=params.model_dump_json(),
+        params=params.written(),
+        needs=params.needs(),
         # A whole number of thousandths, so that sums of costs never drift.
         cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
         request_id=asked.request_id,
@@ -102,7 +103,7 @@ async def _submit(asked: Asked, resources: Resources, span: Span) -> Submitted:
     submitted = await _store(resources, submission, tell=body.stream or delivery.prefer.hold_s == 0)
     bind_contextvars(job_id=submitted.job_id)
     if submitted.ring:
-        resources.ringer.ring(submission.model, span)
+        resources.ringer.ring(submission.model, span, needs=submission.needs)
     if submitted.made:
         log.info("job.submitted", model=submission.model, cost=submission.cost)
     else:

@@ -30,6 +30,7 @@ COPIED: Final = (
     "result_ttl_s",
     "max_attempts",
 )
+_PERHAPS: Final = ("needs",)
 _NO_BOUND: Final = 10**15
 
 
@@ -76,11 +77,12 @@ class DeadLetters:
             for entry, values in self._client.xrange(self._keys.dead)
             if values[b"id"] == job_id.encode()
         ]
-        values = self._client.hmget(self._keys.job(job_id), COPIED)
-        if not listed or None in values:
+        values = self._client.hmget(self._keys.job(job_id), (*COPIED, *_PERHAPS))
+        if not listed or None in values[: len(COPIED)]:
             message = f"{job_id} is no dead job, or its record has expired"
             raise JobNotFound(message)
-        fields = {name: value.decode() for name, value in zip(COPIED, values, strict=True)}
+        found = zip((*COPIED, *_PERHAPS), values, strict=True)
+        fields = {name: value.decode() for name, value in found if value is not None}
         script, new_id = scripts.load("submit"), secrets.token_hex(16)
         keys, args = script.bind(self._keys.prefix, self._arguments(new_id, fields))
         try:

@@ -26,6 +26,7 @@ _OF_CELERY: Final = ("_kombu.binding.celery", "_kombu.binding_permanent.celery")
 _OF_JOBS: Final = (
     "job:*",
     "queue:*",
+    "newer:*",
     "lanes:*",
     "lane:*",
     "idle:*",

@@ -93,12 +93,12 @@ class RingMessage:
     Celery makes it once; what differs from ring to ring is an id.
     """
 
-    def __init__(self, settings: RedisSettings, model: str) -> None:
+    def __init__(self, settings: RedisSettings, model: str, needs: int = 1) -> None:
         app = make_app(settings)
         app.conf.update(broker_transport="shared.celery_app:MouldTransport")
-        self.queue: Final = Keys(settings.prefix).doorbell(model)
+        self.queue: Final = Keys(settings.prefix).doorbell(model, needs)
         with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
-            queue = doorbell_queue(Keys(settings.prefix), model)
+            queue = doorbell_queue(Keys(settings.prefix), model, needs)
             app.send_task(
                 RING, args=[model], queue=queue, producer=producer, task_id=_EACH, ignore_result=True
             )
@@ -153,9 +153,9 @@ def make_app(settings: RedisSettings) -> Celery:
     return app
 
 
-def doorbell_queue(keys: Keys, model: str) -> Queue:
-    """Return the queue in which a model's doorbells ring."""
-    return Queue(keys.doorbell(model), routing_key=keys.doorbell(model))
+def doorbell_queue(keys: Keys, model: str, needs: int = 1) -> Queue:
+    """Return the queue in which a model's doorbells ring, for jobs that need this version of the params."""
+    return Queue(keys.doorbell(model, needs), routing_key=keys.doorbell(model, needs))
 
 
 class Doorbell:
@@ -165,13 +165,18 @@ class Doorbell:
         self._app = make_app(settings)
         self._keys = Keys(settings.prefix)
 
-    def ring(self, model: str, times: int = 1) -> None:
+    def ring(self, model: str, times: int = 1, *, needs: int = 1) -> None:
         """Say that there is work for ``model``.
+
+        Args:
+            model: the model.
+            times: for so many slots.
+            needs: the version of the params that a worker must read to take it; others do not hear this.
 
         Raises:
             kombu.exceptions.OperationalError: the broker cannot be reached; the reaper will ring again.
         """
-        queue = doorbell_queue(self._keys, model)
+        queue = doorbell_queue(self._keys, model, needs)
         with self._app.producer_pool.acquire(block=True, timeout=3) as producer:
             for _ in range(times):
                 self._app.send_task(
@@ -184,10 +189,10 @@ class Doorbell:
                     expires=None,
                 )
 
-    def waiting(self, model: str) -> int:
+    def waiting(self, model: str, needs: int = 1) -> int:
         """How many rings of ``model`` no worker has answered yet."""
         with self._app.connection_for_read() as connection, connection.channel() as channel:
-            return int(channel.client.llen(self._keys.doorbell(model)))
+            return int(channel.client.llen(self._keys.doorbell(model, needs)))
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,9 +1,11 @@
 """The caller's choices, validated and with every default filled in, as they are kept with the job."""
 
+import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.moderation import Moderation
 
@@ -51,6 +53,23 @@ class Params(BaseModel):
     # it reads, pydantic would keep up to 16,384, to read them faster when they come again.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, cache_strings="keys")
 
+    added_in: ClassVar[Mapping[str, int]] = {
+        "prompt": 1,
+        "negative_prompt": 1,
+        "background": 1,
+        "n": 1,
+        "output_compression": 1,
+        "output_format": 1,
+        "quality": 1,
+        "width": 1,
+        "height": 1,
+        "style": 1,
+        "seed": 1,
+        "partial_images": 1,
+        "moderation": 1,
+    }
+    """The version of the params that brought each field. A new one has a default, and the next version."""
+
     prompt: str = Field(min_length=1, max_length=32_000)
     negative_prompt: str | None = Field(None, max_length=32_000)
     background: Background = Background.OPAQUE
@@ -64,6 +83,25 @@ class Params(BaseModel):
     seed: int = Field(ge=0, le=MAX_SEED)
     partial_images: int = Field(0, ge=0, le=MAX_PARTIAL_IMAGES)
     moderation: Moderation = Moderation.AUTO
+
+    def needs(self) -> int:
+        """Return the version that a worker must read to draw exactly this: that of its newest choice."""
+        return max(self.added_in[name] for name in self._written())
+
+    def written(self) -> str:
+        """Return this as JSON that every worker which reads what it needs can read.
+
+        Choices of the first version are always there, a later one only where it is not its default.
+        """
+        return self.model_dump_json(include=self._written())
+
+    def _written(self) -> set[str]:
+        fields = type(self).model_fields
+        return {
+            name
+            for name, field in fields.items()
+            if self.added_in[name] == 1 or getattr(self, name) != field.get_default(call_default_factory=True)
+        }
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -79,3 +117,28 @@ class Params(BaseModel):
     def size(self) -> str:
         """``WIDTHxHEIGHT`` in pixels."""
         return f"{self.width}x{self.height}"
+
+
+PARAMS_VERSION: Final = max(Params.added_in.values())
+"""The version that this code reads and writes; what it writes seldom needs a reader of as much."""
+
+
+def shown(words: bytes | bytearray) -> Params:
+    """Return what this version understands of a job's params, which a later one may have written.
+
+    For telling of the job, never for drawing it: what is not understood is left out.
+    """
+    try:
+        return Params.model_validate_json(words)
+    except ValidationError as error:
+        strange = {each["loc"][0] for each in error.errors() if each["loc"]}
+    return Params.model_validate({"prompt": "?", "seed": 0, **_without(words, strange)})
+
+
+def _without(words: bytes | bytearray, strange: set[int | str]) -> dict[str, Any]:
+    try:
+        read = json.loads(words)
+    except ValueError:
+        return {}
+    known = read if isinstance(read, dict) else {}
+    return {name: value for name, value in known.items() if name not in strange}

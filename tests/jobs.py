@@ -36,6 +36,7 @@ class Caller:
         max_attempts: int = 3,
         body_digest: str = "",
         params: Params | None = None,
+        needs: int = 1,
         **more: Any,
     ) -> str:
         """Submit a job and return its id; ``more`` overrides the script's arguments."""
@@ -53,6 +54,8 @@ class Caller:
             "result_ttl_s": "300",
             "max_attempts": str(max_attempts),
         }
+        if needs > 1:
+            fields["needs"] = str(needs)
         values = {
             "max_queued": 100_000,
             "max_unfinished": 100_000,

@@ -12,6 +12,7 @@ from shared.celery_app import make_app
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure
+from shared.params import PARAMS_VERSION
 from shared.settings import Settings, read_settings
 from worker.monitoring import let_watch
 from worker.runtime import Runtime, served_models
@@ -56,7 +57,8 @@ def _start(**_: Any) -> None:  # noqa: ANN401
     try:
         tracing.configure(settings.tracing, "darkroom-worker", settings.worker.name or "")
         models = served_models(settings)
-        app.conf.task_queues = [ring_queue(Keys(settings.redis.prefix), model) for model in models]
+        keys, versions = Keys(settings.redis.prefix), range(1, PARAMS_VERSION + 1)
+        app.conf.task_queues = [ring_queue(keys, model, needs) for model in models for needs in versions]
         runtime = Runtime(settings)
     except ConfigurationError as error:
         _give_up(error)

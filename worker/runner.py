@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import pybase64
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ from shared.errors import (
 )
 from shared.jobs.scripts import DraftIncomplete
 from shared.logs import get_logger
-from shared.params import Params
+from shared.params import PARAMS_VERSION, Params
 from shared.settings import WorkerSettings
 from shared.tracing import Attributes, Kind
 from shared.usage import usage
@@ -36,12 +36,11 @@ from worker.engine import Engine, ImageRequest, ImageResult
 from worker.ledger import HANDED_BACK, Held, Ledger
 from worker.metrics import observe_attempt
 from worker.planning import Planner
-from worker.store import WorkerStore
+from worker.store import Again, WorkerStore
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
-Again = Literal["never", "retry", "free"]
 
 
 @dataclass
@@ -177,8 +176,14 @@ class Runner:
 
     def _unreadable(self, held: Held, error: ValidationError) -> str:
         # Where, and not what: the error itself would quote the caller.
-        log.error("params.unreadable", fields=[each["loc"] for each in error.errors()])
-        return self._end(held, GenerationFailed("The job's parameters cannot be read."))
+        fields = [each["loc"] for each in error.errors()]
+        if () in fields:
+            log.error("params.unreadable", fields=fields)
+            return self._end(held, GenerationFailed("The job's parameters cannot be read."))
+        # Whoever wrote them is newer than this worker. With what it needs one higher, no worker that reads as
+        # little as this one ever sees the job again.
+        log.warning("params.newer", fields=fields, reads=PARAMS_VERSION)
+        return self._end(held, AttemptCancelled("This worker is too old to read it."), again="newer")
 
     def _crashed(self, held: Held, error: Exception) -> str:
         log.error("attempt.crashed", exc_info=error)
@@ -245,7 +250,8 @@ class Runner:
             return "late"
         except StoreUnavailable:
             return "undelivered"
-        return "handed_back" if again == "free" else ("requeued" if status == "queued" else error.code)
+        ends = {"free": "handed_back", "newer": "not_readable"}
+        return ends.get(mode) or ("requeued" if status == "queued" else error.code)
 
     def _persist(self, call: Callable[[], T]) -> T:
         """Call until the store answers, or as long as results are kept."""

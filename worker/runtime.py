@@ -10,6 +10,7 @@ from shared.catalogue import Catalogue
 from shared.celery_app import Doorbell
 from shared.errors import CatalogueError
 from shared.logs import get_logger
+from shared.params import PARAMS_VERSION
 from shared.redis_clients import sync_client
 from shared.settings import Settings
 from worker.engine import Engine
@@ -67,7 +68,12 @@ class Runtime:
         self._ledger = Ledger(outbox)
         planner = Planner(specs, inspection)
         self.runner = Runner(self.name, store, self.engine, planner, self._ledger, settings.worker)
-        said = {"device": self.engine.device_name, "slots": self.slots, "models": list(specs)}
+        said = {
+            "device": self.engine.device_name,
+            "slots": self.slots,
+            "models": list(specs),
+            "reads": PARAMS_VERSION,
+        }
         self._doorbell = Doorbell(settings.redis)
         watchdog = Watchdog(self.engine, self._ledger, settings.worker)
         heartbeat = Heartbeat(

@@ -15,12 +15,14 @@ from shared.errors import StoreUnavailable
 from shared.job_warnings import JobWarning
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
+from shared.params import PARAMS_VERSION
 from shared.redis_clients import UNREACHABLE
 from shared.settings import JobSettings
 from worker.attempt import Attempt, Lapsed
 
 DRAFT_TTL_S = 120
 PREVIEW_TTL_S = 120
+Again = Literal["never", "retry", "free", "newer"]
 T = TypeVar("T")
 
 
@@ -34,9 +36,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """A model's queue as the reaper saw it."""
+    """What is queued for a model and needs one version of the params, and how many workers read that."""
 
     model: str
+    needs: int
     queued: int
     workers: int
 
@@ -54,16 +57,19 @@ class Reaped:
 
 
 class WorkerStore:
-    """The job store as a worker uses it."""
+    """The job store as a worker uses it. ``reads`` is the version of the params that it can read."""
 
-    def __init__(self, client: redis.Redis, settings: JobSettings, prefix: str) -> None:
+    def __init__(
+        self, client: redis.Redis, settings: JobSettings, prefix: str, *, reads: int = PARAMS_VERSION
+    ) -> None:
+        self._reads = reads
         self._client = client
         self._settings = settings
         self.keys = Keys(prefix)
         self._registered: dict[str, Callable[..., Any]] = {}
 
     def claim(self, model: str, worker: str, *, want: int, alone: bool, seed: str | None = None) -> Claim:
-        """Take up to ``want`` queued jobs of a model, fairly among their owners.
+        """Take up to ``want`` queued jobs of a model that this worker can read, fairly among their owners.
 
         Args:
             model: the model to draw with.
@@ -80,6 +86,7 @@ class WorkerStore:
             lease_ms=self._lease_ms,
             want=want,
             alone=int(alone),
+            reads=self._reads,
         )
         return Claim(tuple(Attempt.parse(row) for row in rows), bool(held_back))
 
@@ -104,6 +111,7 @@ class WorkerStore:
             models=json.dumps(list(models)),
             held=json.dumps([list(pair) for pair in held]),
             about=json.dumps(dict(about)),
+            reads=self._reads,
         )
         return {row[0].decode(): row[1].decode() for row in lost}
 
@@ -199,9 +207,7 @@ class WorkerStore:
         )
         return int(error_ms)
 
-    def fail(
-        self, attempt: Attempt, *, code: str, message: str, again: Literal["never", "retry", "free"] = "never"
-    ) -> str:
+    def fail(self, attempt: Attempt, *, code: str, message: str, again: Again = "never") -> str:
         """End an attempt without a picture.
 
         Args:
@@ -209,7 +215,7 @@ class WorkerStore:
             code: public error code.
             message: public error message.
             again: ``never`` fails the job, ``retry`` queues it again while it has attempts left, ``free``
-                queues it again without spending one.
+                queues it again without spending one, ``newer`` too, for workers that read more than this one.
 
         Returns:
             The job's status now.
@@ -225,6 +231,7 @@ class WorkerStore:
             code=code,
             message=message,
             again=again,
+            reads=self._reads,
         )
         return bytes(status).decode()
 
@@ -247,7 +254,7 @@ class WorkerStore:
             expired,
             abandoned,
             tuple(Lapsed.parse(row) for row in lapsed),
-            tuple(ModelLoad(m.decode(), q, w) for m, q, w in loads),
+            tuple(ModelLoad(model.decode(), *numbers) for model, *numbers in loads),
         )
 
     @property

@@ -96,9 +96,9 @@ def _nothing() -> None:
     """What the woken loop has to do; the look for rings that follows is the point."""
 
 
-def ring_queue(keys: Keys, model: str) -> Queue:
+def ring_queue(keys: Keys, model: str, needs: int = 1) -> Queue:
     """Return a model's queue of rings as a worker takes them: without acknowledgement."""
-    queue = doorbell_queue(keys, model)
+    queue = doorbell_queue(keys, model, needs)
     queue.no_ack = True
     return queue
 

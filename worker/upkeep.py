@@ -15,7 +15,7 @@ from shared.redis_reasons import reason_of
 from shared.settings import JobSettings, WorkerSettings
 from worker.engine import Engine
 from worker.ledger import Ledger
-from worker.store import WorkerStore
+from worker.store import ModelLoad, WorkerStore
 from worker.trace import tell_lost
 
 log = get_logger(__name__)
@@ -175,11 +175,12 @@ class Reaper:
                 **tell_lost(lapsed),
             )
         for load in reaped.loads:
-            if load.queued:
-                self._doorbell.ring(load.model, self._missing(load.model, load.queued))
+            # For what no living worker can read there is nobody to hear.
+            if load.queued and (load.needs == 1 or load.workers):
+                self._doorbell.ring(load.model, self._missing(load), needs=load.needs)
 
-    def _missing(self, model: str, queued: int) -> int:
-        return max(0, min(queued, MAX_RINGS) - self._doorbell.waiting(model))
+    def _missing(self, load: ModelLoad) -> int:
+        return max(0, min(load.queued, MAX_RINGS) - self._doorbell.waiting(load.model, load.needs))
 
 
 def tickers(

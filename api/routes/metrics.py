@@ -28,6 +28,11 @@ BOUNDS_MS: Final = (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000
 # Name, what it is, and the member of QueueState that it shows.
 _OF_A_MODEL: Final = (
     ("darkroom_jobs_queued", "Jobs that wait.", "queued"),
+    (
+        "darkroom_jobs_unreadable",
+        "Of those, jobs that wait for a worker of a later version than any that lives.",
+        "unreadable",
+    ),
     ("darkroom_jobs_running", "Jobs that workers hold.", "running"),
     ("darkroom_oldest_queued_age_seconds", "How long the oldest queued job has waited.", "oldest_s"),
     ("darkroom_workers", "Live workers that serve the model.", "workers"),
@@ -40,6 +45,7 @@ _OF_A_MODEL: Final = (
 _OF_A_WORKER: Final = (
     ("darkroom_worker_rows", "Images that a worker denoises now.", "rows"),
     ("darkroom_worker_slots", "Jobs that a worker can hold.", "capacity"),
+    ("darkroom_worker_reads", "The version of jobs' params that a worker reads.", "reads"),
 )
 # What the scripts count, under which name, and the label that tells its values apart.
 _ENDS: Final = {

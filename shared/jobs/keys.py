@@ -6,6 +6,7 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | --- | --- | --- |
 | ``job:{id}`` | hash | the record, updated field by field |
 | ``queue:{model}`` | zset | queued job ids by the instant they were queued (ms) |
+| ``newer:{model}`` | hash | how many queued jobs need each version of the params after the first |
 | ``lanes:{model}`` | zset | lanes with queued jobs by virtual start time |
 | ``idle:{model}`` | zset | lanes without queued jobs that are still ahead of the model's virtual time |
 | ``lane:{model}:{lane}`` | zset | queued job ids of one lane by order of submission |
@@ -43,6 +44,9 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``eta_error`` | hash | learned error of predicted ends, as a share of the time taken, by model |
 | ``reaped_at`` | string | the instant of the last reaper tick (ms) |
 | ``order`` | string | counter that gives submissions their order |
+
+What stands under a model in ``lanes``, ``lane`` and ``serving`` is for version 1 of the params. For what
+needs version 2, and for the workers that read it, the model is ``{model}@2``, and so on (decision 22).
 """
 
 from dataclasses import dataclass
@@ -89,6 +93,10 @@ class Keys:
     def queue(self, model: str) -> str:
         """The queued jobs of a model."""
         return self.key("queue", model)
+
+    def newer(self, model: str) -> str:
+        """How many queued jobs of a model need which later version of the params."""
+        return self.key("newer", model)
 
     def worker(self, name: str) -> str:
         """What a worker says of itself."""
@@ -152,6 +160,6 @@ class Keys:
         """The stream of jobs whose workers were lost too often."""
         return self.key("dead")
 
-    def doorbell(self, model: str) -> str:
-        """The Celery queue in which a model's doorbells ring."""
-        return self.key("ring", model)
+    def doorbell(self, model: str, needs: int = 1) -> str:
+        """The Celery queue of a model's doorbells, for jobs that need this version of the params."""
+        return self.key("ring", model if needs == 1 else f"{model}@{needs}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.jobs.status import Status
-from shared.params import Params
+from shared.params import Params, shown
 
 FIELDS: Final = (
     "status",
@@ -36,7 +36,8 @@ FIELDS: Final = (
 class JobRecord:
     """One job. Instants are unix milliseconds of Redis's clock; None where it has not come to that.
 
-    ``trace`` is the ``traceparent`` under which what happens to the job is told; empty where nobody traces.
+    ``params`` is what this version understands of them. ``trace`` is the ``traceparent`` under which what
+    happens to the job is told; empty where nobody traces.
     """
 
     id: str
@@ -92,7 +93,7 @@ def parse(job_id: str, values: Mapping[str, Value | None]) -> JobRecord | None:
         status=Status(raw["status"].decode()),
         owner=raw["owner"].decode(),
         model=raw["model"].decode(),
-        params=Params.model_validate_json(raw["params"]),
+        params=shown(raw["params"]),
         created_at=int(raw["created_at"]),
         started_at=_instant(raw.get("started_at")),
         finished_at=_instant(raw.get("finished_at")),

@@ -26,7 +26,7 @@ LASTING: Final = (
 )
 # Keys that live as long as work does: none may be left, not even one that would expire.
 OF_WORK: Final = (
-    r"queue:.*|lanes:.*|lane:.*|backlog:.*|leases|deadlines|unfinished:.*|held|holders:.*|owed:.*"
+    r"queue:.*|newer:.*|lanes:.*|lane:.*|backlog:.*|leases|deadlines|unfinished:.*|held|holders:.*|owed:.*"
 )
 
 

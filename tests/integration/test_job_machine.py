@@ -6,6 +6,7 @@ sleeps.
 
 import json
 import secrets
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from tests.jobs import Caller
 from worker.attempt import Attempt
 from worker.store import WorkerStore
 
+NEWEST = 3
 MAX_ATTEMPTS = 3
 MAX_QUEUED = 8
 MAX_UNFINISHED = 5
@@ -41,6 +43,7 @@ class Job:
     owner: str
     cost: int
     held: bool
+    needs: int
     status: str = "queued"
     attempt: int = 0
     losses: int = 0
@@ -67,7 +70,12 @@ class JobMachine(RuleBasedStateMachine):
         self.prefix = f"m{secrets.token_hex(4)}:"
         self.caller = Caller(self.client, self.prefix)
         # No tick is too soon and no silence too long, unless a rule says so.
-        self.store = WorkerStore(self.client, JobSettings(reap_s=0.0001), self.prefix)
+        impatient = JobSettings(reap_s=0.0001)
+        # Workers of several versions, each reads another one of the params.
+        self.stores = [
+            WorkerStore(self.client, impatient, self.prefix, reads=reads) for reads in range(1, NEWEST + 1)
+        ]
+        self.store = self.stores[-1]
         self.jobs: dict[str, Job] = {}
         self.world = World()
         self.pulse()
@@ -79,8 +87,13 @@ class JobMachine(RuleBasedStateMachine):
 
     # --- what callers do ---
 
-    @rule(owner=st.sampled_from(OWNERS), cost=st.integers(1, 5000), held=st.booleans())
-    def submit(self, owner: str, cost: int, held: bool) -> None:
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        cost=st.integers(1, 5000),
+        held=st.booleans(),
+        needs=st.sampled_from([1, 1, 2, NEWEST, NEWEST + 1]),
+    )
+    def submit(self, owner: str, cost: int, held: bool, needs: int) -> None:
         queued = sum(job.status == "queued" for job in self.jobs.values())
         unfinished = sum(job.live for job in self.jobs.values() if job.owner == owner)
         job_id = f"job{len(self.jobs)}"
@@ -94,6 +107,7 @@ class JobMachine(RuleBasedStateMachine):
                 max_queued=MAX_QUEUED,
                 max_unfinished=MAX_UNFINISHED,
                 deadline_ms=10**9,
+                needs=needs,
                 **options,
             )
         except QueueFull:
@@ -103,7 +117,7 @@ class JobMachine(RuleBasedStateMachine):
         else:
             assert queued < MAX_QUEUED
             assert unfinished < MAX_UNFINISHED
-            self.jobs[job_id] = Job(job_id, owner, cost, held)
+            self.jobs[job_id] = Job(job_id, owner, cost, held, needs)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -131,9 +145,17 @@ class JobMachine(RuleBasedStateMachine):
 
     # --- what workers do ---
 
-    @rule(want=st.integers(1, 3), alone=st.booleans())
-    def claim(self, want: int, alone: bool) -> None:
-        claim = self.store.claim("m", "w", want=want, alone=alone)
+    @rule(want=st.integers(1, 3), alone=st.booleans(), reads=st.integers(1, NEWEST))
+    def claim(self, want: int, alone: bool, reads: int) -> None:
+        readable = {job.id for job in self.jobs.values() if job.status == "queued" and job.needs <= reads}
+        first = {job.owner: job.id for job in reversed(self.jobs.values()) if job.id in readable}
+        claim = self.stores[reads - 1].claim("m", "w", want=want, alone=alone)
+        taken = [attempt.job_id for attempt in claim.attempts]
+        assert set(taken) <= readable, "a worker takes nothing that it cannot read"
+        assert (
+            len(taken) == min(want, len(readable)) or claim.held_back or any(a.losses for a in claim.attempts)
+        )
+        assert not taken or taken[0] in first.values(), "a lane's jobs start in order"
         for attempt in claim.attempts:
             job = self.jobs[attempt.job_id]
             assert job.status == "queued"
@@ -189,6 +211,23 @@ class JobMachine(RuleBasedStateMachine):
             job.status = "queued" if again == "retry" and job.attempt < MAX_ATTEMPTS else "failed"
         job.token = ""
         assert status == job.status
+
+    @precondition(lambda self: self.world.attempts)
+    @rule(data=st.data(), reads=st.integers(1, NEWEST))
+    def hand_on(self, data: st.DataObject, reads: int) -> None:
+        """A worker finds that it cannot read what it took: from then on only newer ones see the job."""
+        attempt = data.draw(st.sampled_from(self.world.attempts))
+        job = self.jobs[attempt.job_id]
+        owns = job.status == "running" and job.token == attempt.token
+        try:
+            status = self.stores[reads - 1].fail(attempt, code="c", message="m", again="newer")
+        except LeaseLost:
+            assert not owns
+            return
+        assert status == ("queued" if owns else job.status)
+        if owns:
+            job.status, job.attempt, job.token = "queued", job.attempt - 1, ""
+            job.needs = max(job.needs, reads + 1)
 
     @precondition(lambda self: self.world.attempts)
     @rule(data=st.data())
@@ -281,14 +320,31 @@ class JobMachine(RuleBasedStateMachine):
     @invariant()
     def every_owners_books_are_right(self) -> None:
         key = self.caller.keys.key
-        lanes = self._members(key("lanes", "m"))
         for owner in OWNERS:
             owned = [job for job in self.jobs.values() if job.owner == owner]
-            waiting = {job.id for job in owned if job.status == "queued"}
-            assert self._members(key("lane", "m", owner)) == waiting
-            assert (owner in lanes) == bool(waiting)
             assert self._members(key("unfinished", owner)) == {job.id for job in owned if job.live}
             assert int(self.client.get(key("owed", owner)) or 0) == sum(j.cost for j in owned if j.live)
+
+    @invariant()
+    def every_lane_stands_where_its_jobs_can_be_read(self) -> None:
+        key = self.caller.keys.key
+        queued = [job for job in self.jobs.values() if job.status == "queued"]
+        counted = {int(needs): int(jobs) for needs, jobs in self.client.hgetall(key("newer", "m")).items()}
+        assert counted == Counter(job.needs for job in queued if job.needs > 1)
+        tags: dict[str, set[float]] = defaultdict(set)
+        for needs in range(1, NEWEST + 2):
+            at = "m" if needs == 1 else f"m@{needs}"
+            lanes = {
+                name.decode(): tag
+                for name, tag in self.client.zrange(key("lanes", at), 0, -1, withscores=True)
+            }
+            for owner in OWNERS:
+                waiting = {job.id for job in queued if job.owner == owner and job.needs == needs}
+                assert self._members(key("lane", at, owner)) == waiting
+                assert (owner in lanes) == bool(waiting)
+            for owner, tag in lanes.items():
+                tags[owner].add(tag)
+        assert all(len(each) == 1 for each in tags.values()), "a lane has one tag, wherever it stands"
 
     @invariant()
     def an_end_is_announced_once_and_its_result_never_changes(self) -> None:

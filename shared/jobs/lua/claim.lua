@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Give a worker up to `want` queued jobs of one model, fairly: always from the lane with the least virtual time.
+-- Give a worker up to `want` queued jobs of one model, fairly: always from the lane with the least virtual time that
+-- has a job which the worker can read.
 -- @arg prefix string prefix of every key
 -- @arg model string the model
 -- @arg worker string who claims
@@ -7,11 +8,12 @@
 -- @arg lease_ms ms how long the jobs are the worker's without a renewal
 -- @arg want count most jobs to take; 0: only what an earlier call with this seed took
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
--- @derives lanes, lane, queue, idle, vtime, backlog, job, leases, deadlines, unfinished, done, moved, claimed, counts
+-- @arg reads count the version of the params that the worker reads; jobs that need a later one are left where they are
+-- @derives lanes, lane, queue, newer, idle, vtime, serving, backlog, job, leases, deadlines, unfinished, done, moved, claimed, counts
 -- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses, trace, queued_at, claimed_at, now}, …} held_back 1: a job waits for an idle worker
 local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
-local lease_ms, want, alone = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
-local lanes, claimed = key('lanes', model), key('claimed', seed)
+local lease_ms, want, alone, reads = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
+local claimed = key('claimed', seed)
 
 local function handed(id)
   local v = redis.call('HMGET', key('job', id), 'token', 'attempt', 'params', 'deadline_at', 'request_id', 'losses',
@@ -29,7 +31,32 @@ if repeated then
   return out
 end
 
+-- The first member of a sorted set over the levels that this worker reads: the least by score, then by name.
+local function first(readable, name_of)
+  local found, least, at
+  for _, each in ipairs(readable) do
+    local head = redis.call('ZRANGE', name_of(level(model, each)), 0, 0, 'WITHSCORES')
+    local rank = tonumber(head[2])
+    if rank and (not least or rank < least or rank == least and head[1] < found) then found, least, at = head[1], rank, each end
+  end
+  return found, least, at
+end
+
+-- The job whose turn it is, its lane's tag, and the level at which it stands.
+local function next_job()
+  local readable = {}
+  for _, each in ipairs(levels(model)) do
+    if each <= reads then readable[#readable + 1] = each end
+  end
+  local lane, tag = first(readable, function(at) return key('lanes', at) end)
+  if not lane then return nil end
+  local id, _, at = first(readable, function(each) return key('lane', each, lane) end)
+  return lane, tag, id, at
+end
+
 local function start(job, tag)
+  -- A lane whose jobs no worker could read until now does not make up for all the turns that it could not take.
+  if job.needs > 1 and job.started_at == 0 then tag = math.max(tag, virtual_time(model)) end
   local queued_at = score(key('queue', model), job.id) or now
   redis.call('SET', key('vtime', model), exact(math.max(virtual_time(model), tag)))
   dequeue(job, tag + job.cost / job.weight)
@@ -42,21 +69,20 @@ end
 
 local ids = {}
 while #ids < want do
-  local head = redis.call('ZRANGE', lanes, 0, 0, 'WITHSCORES')
-  if not head[1] then break end
-  local lane = key('lane', model, head[1])
-  local id = redis.call('ZRANGE', lane, 0, 0)[1]
+  local lane, tag, id, at = next_job()
+  if not lane then break end
   local job = id and read(id)
   if not job or job.status ~= 'queued' then  -- cannot be, unless someone edits Redis by hand: mend it and go on
-    if id then redis.call('ZREM', lane, id); redis.call('ZREM', key('queue', model), id) end
-    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', lanes, head[1]) end
+    if id then redis.call('ZREM', key('lane', level(model, at), lane), id); redis.call('ZREM', key('queue', model), id) end
+    stand(model, lane, tag)
+    if id then count_newer({model = model, needs = at}, -1) end
   elseif (score(key('deadlines'), id) or 0) <= now then
-    expire(job)
+    expire(job, now - lease_ms)
   elseif job.losses > 0 and not (alone and #ids == 0) then
     out[2] = 1
     break
   else
-    start(job, tonumber(head[2]))
+    start(job, tag)
     ids[#ids + 1] = id
     if job.losses > 0 then break end
   end

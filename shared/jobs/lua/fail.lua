@@ -6,8 +6,9 @@
 -- @arg token string the attempt's fence
 -- @arg code string public error code
 -- @arg message string public error message
--- @arg again string never: the job fails; retry: it is queued again while it has attempts left; free: queued again, no attempt spent
--- @derives job, leases, deadlines, unfinished, done, moved, queue, lanes, lane, idle, backlog, counts
+-- @arg again string never: the job fails; retry: it is queued again while it has attempts left; free: queued again, no attempt spent; newer: the same, for a worker that reads a later version of the params
+-- @arg reads count the version of the params that the worker reads
+-- @derives job, leases, deadlines, unfinished, done, moved, queue, newer, lanes, lane, idle, backlog, counts
 -- @returns {0, status} failed or queued; {-1} no such job, {-2} no longer this attempt's
 redis.call('DEL', KEYS[1])
 local job = read(ARGV[2])
@@ -19,8 +20,12 @@ if job.status ~= 'running' or job.token ~= ARGV[3] then
   return {-2}
 end
 redis.call('HSET', key('job', job.id), 'ended_token', job.token)
-if again == 'free' then
-  remember(job, 'handed_back', message)
+if again == 'free' or again == 'newer' then
+  if again == 'newer' then
+    job.needs = math.max(job.needs, tonumber(ARGV[7]) + 1)
+    redis.call('HSET', key('job', job.id), 'needs', job.needs)
+  end
+  remember(job, again == 'newer' and 'not_readable' or 'handed_back', message)
   redis.call('HINCRBY', key('job', job.id), 'attempt', -1)
   requeue(job)
   return {0, 'queued'}

@@ -4,16 +4,20 @@
 -- @arg prefix string prefix of every key
 -- @arg id string the job
 -- @arg live_ms ms how old a heartbeat a live worker may have
--- @derives queue, lanes, lane, backlog, pace, latency, serving
--- @returns {0, ahead, work_ahead, pace_ms, workers, latency_ms} ahead: jobs served before it, -1 where it is not queued; work_ahead in units of cost; pace_ms and latency_ms per unit of cost as strings, empty where nothing was learned yet
+-- @derives queue, newer, lanes, lane, backlog, pace, latency, serving
+-- @returns {0, ahead, work_ahead, pace_ms, workers, latency_ms, newer} ahead: jobs served before it, -1 where it is not queued; work_ahead in units of cost; workers: those that can read it; newer 1: it waits and none can, so it waits for one of a later version; pace_ms and latency_ms per unit of cost as strings, empty where nothing was learned yet
 local job = read(ARGV[2])
 if not job then return {-1} end
-local workers = redis.call('ZCOUNT', key('serving', job.model), now - tonumber(ARGV[3]), '+inf')
+local since = now - tonumber(ARGV[3])
+local workers = readers(job.model, job.needs, since)
 local pace = redis.call('HGET', key('pace'), job.model) or ''
 local latency = redis.call('HGET', key('latency'), job.model) or pace
-local own_rank = redis.call('ZRANK', key('lane', job.model, job.lane), job.id)
-if job.status ~= 'queued' or not own_rank then return {0, -1, 0, pace, workers, latency} end
+local tag = tag_of(job.model, job.lane)
+if job.status ~= 'queued' or not tag then return {0, -1, 0, pace, workers, latency, 0} end
+local at, own_rank = served(job.model, job.needs, since), 0
+for _, each in ipairs(at) do
+  own_rank = own_rank + redis.call('ZCOUNT', key('lane', level(job.model, each), job.lane), '-inf', '(' .. job.order)
+end
 local mean = mean_cost(job.model)
-local tag = score(key('lanes', job.model), job.lane) + own_rank * mean / job.weight
-local ahead = own_rank + ahead_of(job.model, job.lane, tag, mean)
-return {0, ahead, math.floor(ahead * mean), pace, workers, latency}
+local ahead = own_rank + ahead_of(job.model, job.lane, tag + own_rank * mean / job.weight, mean, at)
+return {0, ahead, math.floor(ahead * mean), pace, workers, latency, job.needs > 1 and workers == 0 and 1 or 0}

@@ -13,12 +13,14 @@ local function score(name, member) return tonumber(redis.call('ZSCORE', name, me
 -- Read the fields of a record that every move needs; nil where there is no such job.
 local function read(id)
   local v = redis.call('HMGET', key('job', id), 'status', 'owner', 'lane', 'model', 'cost', 'weight', 'order',
-    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'unanswered', 'worker', 'keep', 'told')
+    'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'unanswered', 'worker', 'keep', 'told',
+    'needs')
   if not v[1] then return nil end
   return {id = id, status = v[1], owner = v[2], lane = v[3], model = v[4], cost = tonumber(v[5]),
     weight = tonumber(v[6]), order = v[7], attempt = tonumber(v[8]), losses = tonumber(v[9]),
     max_attempts = tonumber(v[10]), token = v[11], started_at = tonumber(v[12] or '0') or 0,
-    record_ttl_s = v[13], unanswered = v[14] or '', worker = v[15], keep = v[16] == '1', told = v[17] == '1'}
+    record_ttl_s = v[13], unanswered = v[14] or '', worker = v[15], keep = v[16] == '1', told = v[17] == '1',
+    needs = tonumber(v[18] or '1')}
 end
 
 -- Count what happened to jobs of a model, for the metrics: once for each change, whoever caused it.
@@ -30,33 +32,93 @@ local function is_live(job) return job.status == 'queued' or job.status == 'runn
 
 local function virtual_time(model) return tonumber(redis.call('GET', key('vtime', model)) or '0') end
 
--- Put a job in its lane. A lane that was empty takes up where it left off, but never behind the model's time.
-local function enqueue(job)
-  local lanes = key('lanes', job.model)
-  redis.call('ZADD', key('queue', job.model), now, job.id)
-  redis.call('ZADD', key('lane', job.model, job.lane), job.order, job.id)
-  redis.call('INCRBY', key('backlog', job.model), job.cost)
-  if not score(lanes, job.lane) then
-    local tag = math.max(virtual_time(job.model), score(key('idle', job.model), job.lane) or 0)
-    redis.call('ZREM', key('idle', job.model), job.lane)
-    redis.call('ZADD', lanes, exact(tag), job.lane)
+-- The name under which a model's jobs of one need wait, and under which the workers that can take them are listed.
+-- A job that any worker can read stands under the model's own name; what a later version of the params needs, stands
+-- where no worker of an earlier one ever looks.
+local function level(model, needs) return needs == 1 and model or model .. '@' .. needs end
+
+-- Which needs the queued jobs of a model have; 1 is always among them.
+local function levels(model)
+  local found = {1}
+  for _, needs in ipairs(redis.call('HKEYS', key('newer', model))) do found[#found + 1] = tonumber(needs) end
+  return found
+end
+
+-- Count a queued job in or out; only those are counted that not every worker can read.
+local function count_newer(job, by)
+  if job.needs > 1 and redis.call('HINCRBY', key('newer', job.model), job.needs, by) <= 0 then
+    redis.call('HDEL', key('newer', job.model), job.needs)
   end
+end
+
+-- How many workers that have been heard of since `since` can read what needs this.
+local function readers(model, needs, since) return redis.call('ZCOUNT', key('serving', level(model, needs)), since, '+inf') end
+
+-- The levels whose jobs are served before or beside one of this need: what it can be read by, and what is read now.
+local function served(model, needs, since)
+  local found = {}
+  for _, each in ipairs(levels(model)) do
+    if each <= needs or readers(model, each, since) > 0 then found[#found + 1] = each end
+  end
+  return found
+end
+
+-- Where a lane stands: it has one tag, written at every level at which it has jobs.
+local function tag_of(model, lane)
+  for _, each in ipairs(levels(model)) do
+    local tag = score(key('lanes', level(model, each)), lane)
+    if tag then return tag end
+  end
+end
+
+local function stand(model, lane, tag)
+  local waits = false
+  for _, each in ipairs(levels(model)) do
+    local at = level(model, each)
+    if redis.call('EXISTS', key('lane', at, lane)) == 1 then
+      redis.call('ZADD', key('lanes', at), exact(tag), lane)
+      waits = true
+    else
+      redis.call('ZREM', key('lanes', at), lane)
+    end
+  end
+  return waits
+end
+
+-- How many jobs a lane has at these levels.
+local function waiting(model, lane, at)
+  local jobs = 0
+  for _, each in ipairs(at) do jobs = jobs + redis.call('ZCARD', key('lane', level(model, each), lane)) end
+  return jobs
+end
+
+-- Put a job in its lane. A lane that was empty takes up where it left off, but never behind the model's time; nor
+-- does one that had nothing at this level: while workers cannot read what else it has, it saves up no turns.
+local function enqueue(job)
+  local at, model = level(job.model, job.needs), job.model
+  local tag = tag_of(model, job.lane)
+  if not tag or redis.call('EXISTS', key('lane', at, job.lane)) == 0 then
+    tag = math.max(virtual_time(model), tag or score(key('idle', model), job.lane) or 0)
+  end
+  count_newer(job, 1)
+  redis.call('ZADD', key('queue', model), now, job.id)
+  redis.call('ZADD', key('lane', at, job.lane), job.order, job.id)
+  redis.call('INCRBY', key('backlog', model), job.cost)
+  redis.call('ZREM', key('idle', model), job.lane)
+  stand(model, job.lane, tag)
 end
 
 -- Take a job out of its lane; false where it was not queued. `tag` is where its lane stands afterwards (default:
 -- where it stood). A lane that is empty now leaves, and is remembered while it is ahead of the model's time.
 local function dequeue(job, tag)
   if redis.call('ZREM', key('queue', job.model), job.id) == 0 then return false end
-  local lanes, lane = key('lanes', job.model), key('lane', job.model, job.lane)
-  redis.call('ZREM', lane, job.id)
+  tag = tag or tag_of(job.model, job.lane) or 0
+  redis.call('ZREM', key('lane', level(job.model, job.needs), job.lane), job.id)
   if redis.call('DECRBY', key('backlog', job.model), job.cost) <= 0 then redis.call('DEL', key('backlog', job.model)) end
-  tag = tag or score(lanes, job.lane) or 0
-  if redis.call('EXISTS', lane) == 1 then
-    redis.call('ZADD', lanes, exact(tag), job.lane)
-  else
-    redis.call('ZREM', lanes, job.lane)
-    if tag > virtual_time(job.model) then redis.call('ZADD', key('idle', job.model), exact(tag), job.lane) end
+  if not stand(job.model, job.lane, tag) and tag > virtual_time(job.model) then
+    redis.call('ZADD', key('idle', job.model), exact(tag), job.lane)
   end
+  count_newer(job, -1)
   return true
 end
 
@@ -65,7 +127,7 @@ local function requeue(job)
   redis.call('HSET', key('job', job.id), 'status', 'queued', 'token', '', 'worker', '', 'step', 0)
   redis.call('ZREM', key('leases'), job.id)
   enqueue(job)
-  redis.call('ZINCRBY', key('lanes', job.model), exact(-job.cost / job.weight), job.lane)
+  stand(job.model, job.lane, tag_of(job.model, job.lane) - job.cost / job.weight)
   redis.call('XADD', key('moved'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', 'queued')
   count(job.model, 'attempts', 'requeued')
 end
@@ -95,18 +157,21 @@ local function conclude(job, status, code, message)
   if status == 'failed' then count(job.model, 'failed', code) end
 end
 
--- How many queued jobs of a model start before one of `lane` that stands at `tag`. Lanes take turns by virtual
--- time, so each other lane is served as often as its own tag stays behind; jobs count as of mean cost.
-local function ahead_of(model, lane, tag, mean)
-  local ahead = 0
-  -- Lanes beyond the first 500 are behind: they have a later tag than these.
-  local others = redis.call('ZRANGE', key('lanes', model), 0, 499, 'WITHSCORES')
-  for i = 1, #others, 2 do
-    local theirs = tonumber(others[i + 1])
-    if others[i] ~= lane and theirs <= tag then
-      local turns = 1 + math.floor((tag - theirs) / math.max(mean, 1e-9))
-      -- A lane has a job at least: how many it has matters only where it has more than one turn.
-      ahead = ahead + (turns == 1 and 1 or math.min(turns, redis.call('ZCARD', key('lane', model, others[i]))))
+-- How many queued jobs of a model at these levels start before one of `lane` that stands at `tag`. Lanes take turns
+-- by virtual time, so each other lane is served as often as its own tag stays behind; jobs count as of mean cost.
+local function ahead_of(model, lane, tag, mean, at)
+  local ahead, seen = 0, {[lane] = true}
+  for _, each in ipairs(at) do
+    -- Lanes beyond the first 500 are behind: they have a later tag than these.
+    local others = redis.call('ZRANGE', key('lanes', level(model, each)), 0, 499, 'WITHSCORES')
+    for i = 1, #others, 2 do
+      local theirs = tonumber(others[i + 1])
+      if not seen[others[i]] and theirs <= tag then
+        local turns = 1 + math.floor((tag - theirs) / math.max(mean, 1e-9))
+        -- A lane has a job at least: how many it has matters only where it has more than one turn.
+        ahead = ahead + (turns == 1 and 1 or math.min(turns, waiting(model, others[i], at)))
+      end
+      seen[others[i]] = true
     end
   end
   return ahead
@@ -145,7 +210,11 @@ local function cancel(job)
   conclude(job, 'cancelled', 'job_cancelled', 'The job was cancelled.')
 end
 
-local function expire(job)
+local function expire(job, since)
+  local message = "The job's deadline passed before its picture was ready."
+  if job.status == 'queued' and job.needs > 1 and readers(job.model, job.needs, since) == 0 then
+    message = "The job's deadline passed: no worker came that is new enough to read it."
+  end
   if job.status == 'queued' then dequeue(job) else remember(job, 'deadline_exceeded', '') end
-  conclude(job, 'failed', 'deadline_exceeded', "The job's deadline passed before its picture was ready.")
+  conclude(job, 'failed', 'deadline_exceeded', message)
 end

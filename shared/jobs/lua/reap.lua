@@ -6,8 +6,8 @@
 -- @arg gap_ms ms after a silence this long nobody could renew: every lease is extended and nothing lapses
 -- @arg hold_ms ms after such a silence, how long callers have to say that they are still there
 -- @arg most count most jobs of each sort in one tick
--- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts
--- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, queued, live workers}, …} first each attempt whose lease lapsed; {0} where it was not this call's turn
+-- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts
+-- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, needs, queued, live workers}, …} first each attempt whose lease lapsed; how many queued jobs need which version of the params, and how many workers read it; {0} where it was not this call's turn
 local period_ms, lease_ms, gap_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local hold_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(redis.call('GET', key('reaped_at')) or now - period_ms)
@@ -47,7 +47,7 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', now, 'LIMIT', 0, most)) do
   local job = read(id)
   if job and is_live(job) then
-    expire(job)
+    expire(job, now - lease_ms)
     expired = expired + 1
   else
     redis.call('ZREM', key('deadlines'), id)
@@ -68,7 +68,11 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', key('results'), '-inf', now, 
 end
 local out = {0, requeued, lost, expired, abandoned, lapsed}
 for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
-  out[#out + 1] = {model, redis.call('ZCARD', key('queue', model)),
-    redis.call('ZCOUNT', key('serving', model), now - lease_ms, '+inf')}
+  local newer, of = 0, redis.call('HGETALL', key('newer', model))
+  for i = 1, #of, 2 do
+    out[#out + 1] = {model, tonumber(of[i]), tonumber(of[i + 1]), readers(model, tonumber(of[i]), now - lease_ms)}
+    newer = newer + tonumber(of[i + 1])
+  end
+  out[#out + 1] = {model, 1, redis.call('ZCARD', key('queue', model)) - newer, readers(model, 1, now - lease_ms)}
 end
 return out

@@ -6,12 +6,16 @@
 -- @arg models json list of the models it serves
 -- @arg held json list of [id, token]
 -- @arg about json object: what the worker says of itself
+-- @arg reads count the version of the params that it reads, and every earlier one
 -- @derives job, leases, serving, models, worker
 -- @returns {0, {id, reason}, …} reason: cancelled, failed, succeeded (by another attempt), moved, gone
 local worker, lease_ms = ARGV[2], tonumber(ARGV[3])
 for _, model in ipairs(cjson.decode(ARGV[4])) do
-  redis.call('ZADD', key('serving', model), now, worker)
-  redis.call('ZREMRANGEBYSCORE', key('serving', model), '-inf', now - 604800000)  -- a week
+  for needs = 1, tonumber(ARGV[7]) do
+    local serving = key('serving', level(model, needs))
+    redis.call('ZADD', serving, now, worker)
+    redis.call('ZREMRANGEBYSCORE', serving, '-inf', now - 604800000)  -- a week
+  end
   redis.call('SADD', key('models'), model)
 end
 redis.call('HSET', key('worker', worker), 'about', ARGV[6], 'seen_at', now)

@@ -19,16 +19,17 @@
 -- @arg max_owed_ms ms most predicted work of this owner's unfinished jobs
 -- @arg max_result_bytes bytes refuse while the results that can still be fetched take more than this
 -- @arg live_ms ms how old a heartbeat a live worker may have
--- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models
+-- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models
 -- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3, ms} the owner has too much unfinished; {-4, ms} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8, ms} the wait would be too long; {-9, ms} too many results; ms: what is left until there is room, as far as that can be told
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local replay_key, retry, digest = ARGV[8], ARGV[10] == '1', ARGV[11]
 local holder, keeps, hold_ms = ARGV[12], ARGV[13] == '1', tonumber(ARGV[14])
 local max_wait_ms, max_owed_ms, max_result_bytes, live_ms = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local needs = tonumber(fields.needs or '1')
 local rings_a_worker = 64  -- more slots than a worker has
 local model, owner = fields.model, fields.owner
-local waiting = 100  -- calls with one body whose answers are kept apart
+local most_unanswered = 100  -- calls with one body whose answers are kept apart
 -- Two calls with an Idempotency-Key each are two, whatever their bodies.
 local unanswered = digest ~= '' and replay_key == '' and key('unanswered', owner, digest) or ''
 
@@ -80,8 +81,12 @@ end
 -- A slot that was rung claims until nothing is left. Where more jobs wait than all slots together have been rung
 -- for, another ring wakes nobody; should those rings have been lost, the reaper rings.
 local function worth_a_ring()
-  local workers = redis.call('ZCOUNT', key('serving', model), now - live_ms, '+inf')
-  return redis.call('ZCARD', key('queue', model)) <= rings_a_worker * math.max(1, workers) and 1 or 0
+  local workers, newer = readers(model, needs, now - live_ms), 0
+  if needs > 1 then
+    return workers > 0 and tonumber(redis.call('HGET', key('newer', model), needs)) <= rings_a_worker * workers and 1 or 0
+  end
+  for _, jobs in ipairs(redis.call('HVALS', key('newer', model))) do newer = newer + jobs end
+  return redis.call('ZCARD', key('queue', model)) - newer <= rings_a_worker * math.max(1, workers) and 1 or 0
 end
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0, id, 1, 1} end  -- this very call, repeated by the client library
@@ -100,18 +105,19 @@ if grace_ms >= 0 and not (newest and tonumber(newest) >= now - grace_ms) then re
 -- What is known of the pace decides what can be promised; before the first job nothing is.
 local cost, weight = tonumber(fields.cost), tonumber(fields.weight)
 local pace = tonumber(redis.call('HGET', key('pace'), model) or nil)
-local workers = math.max(1, redis.call('ZCOUNT', key('serving', model), now - live_ms, '+inf'))
+local able, at = readers(model, needs, now - live_ms), served(model, needs, now - live_ms)
+local workers = math.max(1, able)
 local latency = tonumber(redis.call('HGET', key('latency'), model) or pace)
 local mean = mean_cost(model)
 local predicted_ms, too_long_ms, turn_ms = -1, 0, 0
 if pace then
-  local own = redis.call('ZCARD', key('lane', model, fields.lane))
-  local tag = score(key('lanes', model), fields.lane)
-    or math.max(virtual_time(model), score(key('idle', model), fields.lane) or 0)
-  local ahead = own + ahead_of(model, fields.lane, tag + own * mean / weight, mean)
+  local own = waiting(model, fields.lane, at)
+  local tag = tag_of(model, fields.lane) or math.max(virtual_time(model), score(key('idle', model), fields.lane) or 0)
+  local ahead = own + ahead_of(model, fields.lane, tag + own * mean / weight, mean, at)
   local busy = redis.call('ZCARD', key('leases'))
   local running = busy >= workers and mean > 0 and mean / 2 or 0  -- half a job, on average, is left of what runs
   predicted_ms = math.floor((ahead * mean + running) * pace / workers + cost * latency)
+  if needs > 1 and able == 0 then predicted_ms = -1 end  -- until a newer worker comes: when, nobody knows
   too_long_ms = math.max(0, predicted_ms - math.min(max_wait_ms, deadline_ms))
   turn_ms = (mean > 0 and mean or cost) * pace / workers  -- so often a job ends
 end
@@ -124,7 +130,7 @@ local function first_end_ms()
   local first = read(redis.call('ZRANGE', key('unfinished', owner), 0, 0)[1])
   if not pace or first.model ~= model then return turn_ms end
   if first.status == 'running' then return first.started_at + first.cost * latency - now end
-  local ahead = ahead_of(model, first.lane, score(key('lanes', model), first.lane), mean)
+  local ahead = ahead_of(model, first.lane, tag_of(model, first.lane), mean, at)
   return ahead * mean * pace / workers + first.cost * latency
 end
 
@@ -165,7 +171,7 @@ if holder ~= '' then hold(job, holder, now + hold_ms) end
 if replay_key ~= '' then redis.call('SET', replay_key, id .. ' ' .. digest, 'PX', ARGV[9]) end
 if unanswered ~= '' then
   redis.call('ZADD', unanswered, order, id)
-  redis.call('ZREMRANGEBYRANK', unanswered, 0, -1 - waiting)
+  redis.call('ZREMRANGEBYRANK', unanswered, 0, -1 - most_unanswered)
   redis.call('PEXPIRE', unanswered, deadline_ms + fields.result_ttl_s * 1000)
 end
 return {0, id, 1, worth_a_ring()}

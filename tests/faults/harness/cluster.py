@@ -115,11 +115,17 @@ class Cluster:
         """The same for the database of Celery's lists."""
         return self._database(1)
 
-    def add_api(self, name: str, *, proxied: bool = False, **settings: str) -> Node:
+    def add_api(self, name: str, *, proxied: bool = False, later: bool = False, **settings: str) -> Node:
         """Start an API process; ``settings`` are ``SECTION__NAME`` of the environment."""
         port = free_port()
         command = (sys.executable, "-m", "api")
-        node = self._add(name, command, proxied=proxied, settings={"API__PORT": str(port), **settings})
+        node = self._add(
+            name,
+            command,
+            proxied=proxied,
+            settings={"API__PORT": str(port), **settings},
+            environment=_LATER if later else None,
+        )
         node.url = f"http://127.0.0.1:{port}"
         return node
 
@@ -132,9 +138,10 @@ class Cluster:
         proxied: bool = False,
         program: str = FAULTY,
         clock_offset_s: float = 0.0,
+        later: bool = False,
         **settings: str,
     ) -> Node:
-        """Start a worker; by default one with the light engine."""
+        """Start a worker; by default one of this version, with the light engine."""
         command = (sys.executable, "-m", "celery", "-A", program, "worker")
         enabled = "[" + ",".join(f'"{model}"' for model in models) + "]"
         node = self._add(
@@ -146,6 +153,7 @@ class Cluster:
                 "FAULTS_EVENTS": str(self.events.folder / f"{name}.jsonl"),
                 "FAULTS_CAPACITY": str(capacity),
                 **(_wrong_clock(clock_offset_s) if clock_offset_s else {}),
+                **(_LATER if later else {}),
             },
         )
         node.models = models
@@ -263,8 +271,12 @@ class Cluster:
         return all(at is not None and at > now_ms - min(age_ms, 2000) for at in seen)
 
 
+_PROGRAMS: Final = REPO_ROOT / "tests" / "faults" / "programs"
+_LATER: Final = {"PYTHONPATH": f"{_PROGRAMS / 'later_version'}:{REPO_ROOT}"}
+
+
 def _wrong_clock(offset_s: float) -> dict[str, str]:
     return {
-        "PYTHONPATH": str(REPO_ROOT / "tests" / "faults" / "programs" / "wrong_clock"),
+        "PYTHONPATH": str(_PROGRAMS / "wrong_clock"),
         "FAULTS_CLOCK_OFFSET_S": str(offset_s),
     }

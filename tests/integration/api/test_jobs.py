@@ -281,3 +281,36 @@ def test_a_job_that_never_was_is_a_404(automatic: Service, method: str) -> None:
 @pytest.mark.parametrize("job_id", ["nope", "0" * 31, "0" * 33, "Z" * 32, "%F0%9F%A6%A2", "a:b"])
 def test_what_cannot_be_an_id_is_refused(automatic: Service, job_id: str) -> None:
     assert_error(automatic.caller.http.get(f"{JOBS}/{job_id}"), 422, "invalid_value", param="job_id")
+
+
+def test_a_job_that_no_living_worker_can_read_says_so(service: Service) -> None:
+    job_id = service.caller.submit()
+    service.worker.beat()
+    attempt = service.worker.take()
+    service.worker.store.fail(attempt, code="none", message="too old", again="newer")
+
+    job = service.caller.job(job_id)
+
+    assert (job["status"], job["queue_position"], job["eta_seconds"], job["attempt"]) == (
+        "queued",
+        0,
+        None,
+        0,
+    )
+    assert job["warnings"] == [
+        {
+            "code": "waiting_for_newer_worker",
+            "message": "No worker that is alive is new enough to draw this; it waits until one comes.",
+        }
+    ]
+
+
+def test_a_job_of_a_later_version_can_be_told_of_listed_and_cancelled(service: Service) -> None:
+    job_id = service.caller.submit()
+    key = service.worker.store.keys.job(job_id)
+    words = service.worker.client.hget(key, "params").decode()
+    service.worker.client.hset(key, "params", words.replace("{", '{"from":"the future",', 1))
+
+    assert service.caller.job(job_id)["status"] == "queued"
+    assert [job["id"] for job in service.caller.http.get(JOBS).json()["data"]] == [job_id]
+    assert service.caller.cancel(job_id).json()["status"] == "cancelled"

@@ -2,7 +2,10 @@
 
 import httpx2
 
+from shared.params import PARAMS_VERSION
+from shared.settings import JobSettings
 from tests.integration.conftest import Service
+from worker.store import WorkerStore
 
 
 def seen(service: Service) -> dict[str, list[dict[str, object]]]:
@@ -39,6 +42,31 @@ def test_how_far_off_predicted_ends_are(service: Service) -> None:
 
     assert queues["plain"]["eta_error"] is None
     assert queues["tiny"]["eta_error"] == float(service.worker.client.hget(service.key("eta_error"), "tiny"))
+
+
+def test_jobs_that_no_living_worker_can_read_and_what_each_worker_reads(service: Service) -> None:
+    store = service.worker.store
+    for _ in range(2):
+        service.caller.submit(model="tiny")
+    store.fail(service.worker.take(), code="none", message="too old", again="newer")
+    store.renew("played", ["tiny", "plain"], [], {"reads": PARAMS_VERSION})
+
+    view = seen(service)
+    queues = {queue["model"]: queue for queue in view["models"]}
+    assert (queues["tiny"]["queued"], queues["tiny"]["unreadable"], queues["plain"]["unreadable"]) == (
+        2,
+        1,
+        0,
+    )
+    assert [worker["reads"] for worker in view["workers"]] == [PARAMS_VERSION]
+    shown = service.caller.http.get("/metrics").text
+    assert 'darkroom_jobs_unreadable{model="tiny"} 1.0' in shown
+    assert f'darkroom_worker_reads{{worker="played"}} {PARAMS_VERSION}.0' in shown
+
+    newer = WorkerStore(service.worker.client, JobSettings(), store.keys.prefix, reads=PARAMS_VERSION + 1)
+    newer.renew("newer", ["tiny"], [], {"reads": PARAMS_VERSION + 1})
+    queues = {queue["model"]: queue for queue in seen(service)["models"]}
+    assert (queues["tiny"]["queued"], queues["tiny"]["unreadable"]) == (2, 0)
 
 
 def test_recent_failures_newest_first(service: Service) -> None:

@@ -20,7 +20,7 @@ from shared.errors import (
     OutOfDeviceMemory,
 )
 from shared.job_warnings import JobWarning
-from shared.params import Params
+from shared.params import PARAMS_VERSION, Params
 from shared.settings import JobSettings, ModerationSettings, WorkerSettings
 from tests.conftest import FlaglessFakeRedis
 from tests.jobs import Caller
@@ -34,6 +34,7 @@ from worker.store import WorkerStore
 
 SPEC = ModelSpec.model_validate({"name": "m", "weights": "nowhere", **TINY_ENTRY})
 IMAGE = b"a picture"
+UNREADABLE = "The job's parameters cannot be read."
 
 Act = Callable[[ImageRequest, Held], ImageResult]
 
@@ -168,17 +169,37 @@ def test_a_job_that_cannot_be_drawn_fails_alone(
     assert at_work.error(first) == {"code": code, "message": message}
 
 
-def test_a_job_whose_params_cannot_be_read_fails_alone(slot: MakeSlot) -> None:
+def test_a_job_whose_params_are_of_a_later_version_is_left_for_a_newer_worker(slot: MakeSlot) -> None:
     at_work = slot()
     first, second = at_work.caller.submit(), at_work.caller.submit()
     at_work.caller.client.hset(
-        at_work.caller.keys.job(first), "params", '{"prompt": "a", "from": "the future"}'
+        at_work.caller.keys.job(first), "params", '{"prompt": "a", "seed": 1, "from": "the future"}'
     )
+
+    # Were it given back to its place, this would never end.
+    at_work.runner.answer("m")
+    at_work.runner.answer("m")
+
+    assert (at_work.caller.status(first), at_work.caller.status(second)) == ("queued", "succeeded")
+    record = at_work.caller.record(first)
+    assert (record["needs"], record["attempt"]) == (str(PARAMS_VERSION + 1), "0")
+    (told,) = json.loads(record["history"])
+    assert (told["outcome"], told["detail"]) == ("not_readable", "This worker is too old to read it.")
+    client, prefix = at_work.caller.client, at_work.caller.keys.prefix
+    newer = WorkerStore(client, JobSettings(), prefix, reads=PARAMS_VERSION + 1)
+    assert [each.job_id for each in newer.claim("m", "new", want=1, alone=True).attempts] == [first]
+
+
+@pytest.mark.parametrize("words", ["", "{", "[1]", '"prompt"', "null"])
+def test_a_job_whose_params_no_version_could_read_fails_alone(slot: MakeSlot, words: str) -> None:
+    at_work = slot()
+    first, second = at_work.caller.submit(), at_work.caller.submit()
+    at_work.caller.client.hset(at_work.caller.keys.job(first), "params", words)
 
     at_work.runner.answer("m")
 
     assert (at_work.caller.status(first), at_work.caller.status(second)) == ("failed", "succeeded")
-    assert at_work.error(first)["code"] == "generation_failed"
+    assert at_work.error(first) == {"code": "generation_failed", "message": UNREADABLE}
 
 
 def test_a_job_that_was_cancelled_while_it_was_drawn_stays_cancelled(slot: MakeSlot) -> None:

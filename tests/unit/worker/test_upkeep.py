@@ -282,6 +282,24 @@ def test_a_reaper_does_not_ring_for_more_than_workers_can_need(
     assert doorbell.waiting("m") == 64
 
 
+def test_a_reaper_rings_those_who_can_read_what_waits_and_nobody_else(
+    reaping: tuple[WorkerStore, Caller], doorbell: Doorbell
+) -> None:
+    store, caller = reaping
+    reaper = Reaper(store, doorbell)
+    newer = WorkerStore(caller.client, JobSettings(), caller.keys.prefix, reads=2)
+    store.renew("w", ["m"], [], {})
+    for needs in (1, 2, 2):
+        caller.submit(needs=needs)
+
+    wait_until(lambda: reaper.reap() or doorbell.waiting("m") == 1, what="one ring")
+    assert doorbell.waiting("m", 2) == 0
+
+    newer.renew("new", ["m"], [], {})
+    wait_until(lambda: reaper.reap() or doorbell.waiting("m", 2) == 2, what="two rings for new workers")
+    assert doorbell.waiting("m") == 1
+
+
 def test_a_reaper_is_quiet_where_nothing_waits(
     reaping: tuple[WorkerStore, Caller], doorbell: Doorbell
 ) -> None:
