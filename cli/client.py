@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from shared.addresses import public_address
+from shared.addresses import holds_login, public_address
 from shared.errors import DarkroomError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -57,13 +57,14 @@ class Connection:
         Raises:
             ServiceUnreachable: This is no HTTP address.
         """
+        given = public_address(self.base_url) if holds_login(self.base_url) else self.base_url
         try:
             url = httpx2.URL(self.base_url.rstrip("/").removesuffix("/v1"))
         except httpx2.InvalidURL as error:
-            msg = f"{public_address(self.base_url)} is no address of a service; one looks like {DEFAULT_URL}"
+            msg = f"{given!r} is no address of a service; one looks like {DEFAULT_URL}"
             raise ServiceUnreachable(msg) from error
         if url.scheme not in {"http", "https"} or not url.host:
-            msg = f"{public_address(self.base_url)} is no address of a service; one looks like {DEFAULT_URL}"
+            msg = f"{given!r} is no address of a service; one looks like {DEFAULT_URL}"
             raise ServiceUnreachable(msg)
         return url
 
