@@ -28,7 +28,6 @@ _MODERATIONS: Final = (
     "This service moderates what it is asked to draw, as part of POST /v1/images/generations, and has no "
     "endpoint for that alone."
 )
-_MODELS: Final = "A model of this service cannot be deleted over HTTP: its operator chooses them."
 # The first part of what stands behind /v1/. Source: the official client, and what OpenAI's service once had.
 _OPENAI: Final = frozenset(
     (
@@ -55,8 +54,6 @@ async def on_missing_path(request: Request, _: Exception) -> Response:
 
 async def on_missing_method(request: Request, _: Exception) -> Response:
     """Answer a method that a path has not."""
-    if request.method == "DELETE" and request.scope["path"].startswith("/v1/models/"):
-        return await _refuse(request, _MODELS)
     allowed = [method for method in _METHODS if _is_there(request, request.scope["path"], method)]
     allowed = allowed or ["GET", "HEAD"]  # a folder of files, whose methods no route says
     message = f"This address answers {' and '.join(allowed)} only."

@@ -42,7 +42,7 @@ class RawCaller:
 def post(*headers: str, version: str = "1.1", **fields: Any) -> bytes:
     body = json.dumps({"prompt": "a tiny picture", **fields}).encode()
     named = [
-        "Host: x",
+        "Host: localhost",
         "Authorization: Bearer key",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
