@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 # What pages looked like in the tests is kept here.
 SHOTS: Final = Path(os.environ.get("DARKROOM_SCREENSHOTS", ".darkroom/screenshots"))
 # A picture of the shipped model takes seconds on a CPU, and several wait for each other.
-PATIENCE_MS: Final = 60_000
+PATIENCE_MS: Final = 180_000
 PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # As root without a sandbox, and without anything that a browser does by itself.

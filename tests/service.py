@@ -17,7 +17,8 @@ from tests.waiting import wait_until
 
 API: Final = (sys.executable, "-m", "api")
 WORKER: Final = (sys.executable, "-m", "celery", "-A", "worker.main", "worker")
-START_S: Final = 90.0
+# Two processes that import torch, on a machine that does much else: no promise, only an end to the waiting.
+START_S: Final = 240.0
 STOP_S: Final = 15.0
 
 

@@ -31,7 +31,7 @@ def test_settings_that_cannot_work_end_it_with_what_is_wrong(
     api = process("api", API, tmp_path, DARKROOM_REDIS__URL=valkey.url, DARKROOM_API__PORT="0", **environment)
     api.start()
     try:
-        assert api.wait(30), "the API still runs"
+        assert api.wait(120), "the API still runs"
     finally:
         api.kill()
 
@@ -67,7 +67,7 @@ def test_it_stops_when_it_is_told_to(
     try:
         wait_until(lambda: "Uvicorn running" in api.program.log.read_text(encoding="utf-8"), timeout_s=20)
         api.send(signal.SIGTERM)
-        assert api.wait(10), "the API still runs"
+        assert api.wait(60), "the API still runs"
     finally:
         api.kill()
 
@@ -82,7 +82,7 @@ def test_a_service_that_others_reach_does_not_start_without_a_key(
     api = process("api", API, tmp_path, **{f"DARKROOM_{name}": value for name, value in settings.items()})
     api.start()
     try:
-        assert api.wait(30), "the API still runs"
+        assert api.wait(120), "the API still runs"
     finally:
         api.kill()
 
@@ -122,8 +122,8 @@ def several(valkey: EmbeddedServer, tmp_path: Path, prefix: str) -> Iterator[Sev
     several = Several(valkey, tmp_path, prefix)
     several.parent.start()
     try:
-        wait_until(several.answers, timeout_s=30, what="an answer")
-        wait_until(lambda: len(several.children()) == 3, timeout_s=30, what="three processes")
+        wait_until(several.answers, timeout_s=120, what="an answer")
+        wait_until(lambda: len(several.children()) == 3, timeout_s=120, what="three processes")
         yield several
     finally:
         several.parent.kill()
@@ -150,6 +150,6 @@ def test_several_processes_end_with_the_one_that_started_them(
 
     several.parent.send(signum)
 
-    assert several.parent.wait(20), "the API still runs"
+    assert several.parent.wait(60), "the API still runs"
     wait_until(lambda: not any(map(is_alive, children)), timeout_s=20, what="the end of every process")
     assert not several.answers()

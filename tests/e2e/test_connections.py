@@ -65,7 +65,7 @@ def api(valkey: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     api = Api(valkey, tmp_path_factory.mktemp("api"), "connections:")
     api.child.start()
     try:
-        wait_until(api.alive, 30, "the API")
+        wait_until(api.alive, 120, "the API")
         yield api
         assert api.alive()
         assert "Traceback" not in api.child.program.log.read_text(encoding="utf-8")

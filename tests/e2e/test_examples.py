@@ -27,7 +27,7 @@ def run(service: RunningService, folder: Path, *command: str | Path) -> str:
         env={**os.environ, **caller},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

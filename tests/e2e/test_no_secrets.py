@@ -104,7 +104,7 @@ def test_settings_that_are_wrong_are_told_without_what_they_are(
     program = process("program", command, tmp_path, **{variable: value, "DARKROOM_API__OWNER_SALT": SALT})
     program.start()
     try:
-        assert program.wait(30)
+        assert program.wait(120)
     finally:
         program.kill()
 

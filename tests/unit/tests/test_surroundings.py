@@ -10,12 +10,12 @@ from tests.surroundings import leave_out
 OTHERS = {
     "DARKROOM_API__PORT": "1",
     "FORCE_COLOR": "1",
-    "HF_HUB_CACHE": "/srv/anna/models",
+    "HF_HUB_CACHE": "/anna/models",
     "MAKEFLAGS": "n",
     "OTEL_SDK_DISABLED": "true",
     "PROMETHEUS_MULTIPROC_DIR": "/nowhere",
 }
-KEPT = {"DARKROOM_LONG_FAULTS": "1", "HOME": "/srv/anna", "https_proxy": "http://proxy:3128", "PATH": "/bin"}
+KEPT = {"DARKROOM_LONG_FAULTS": "1", "HOME": "/anna", "https_proxy": "http://proxy:3128", "PATH": "/bin"}
 
 
 def test_what_changes_the_service_is_left_out_and_the_rest_stays() -> None:
