@@ -165,3 +165,32 @@ def test_settings_are_printed_without_their_secrets() -> None:
     )
 
     assert MARKER not in f"{settings!r}{settings}{settings.model_dump()}{settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", ()),
+        ("pictures.example", ("pictures.example",)),
+        (
+            " pictures.example , *.inside.example,.example ",
+            ("pictures.example", "*.inside.example", ".example"),
+        ),
+        ('["pictures.example", "10.0.0.1"]', ("pictures.example", "10.0.0.1")),
+        ("[::1]", ("[::1]",)),
+    ],
+)
+def test_hosts_may_be_listed_with_commas_or_as_json(
+    text: str, hosts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_API__ALLOWED_HOSTS", text)
+
+    assert Settings().api.allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "*.", ".", "http://pictures.example", "pictures.example:80", "a b", "a/b"]
+)
+def test_what_no_request_could_name_as_its_host_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="name or address of a host"):
+        ApiSettings(allowed_hosts=(host,))
