@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,14 @@ from shared.moderation import Category, Verdict
 
 _ITEMS: Final = re.compile(r"[,;|\n]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_INSTEAD: Final = {
+    Category.SEXUAL_MINORS: Category.SEXUAL,
+    Category.SEXUAL_VIOLENCE: Category.SEXUAL,
+    Category.SELF_HARM_INSTRUCTIONS: Category.SELF_HARM,
+    Category.HATE_THREATENING: Category.HATE,
+    Category.ILLICIT_VIOLENT: Category.ILLICIT,
+}
+"""What is found instead of a severe category where words had to be read backwards, which chance does too."""
 LONG_CHARS: Final = 4_000
 """Longer texts are read in a thread, one after the other, so that nothing else waits for them."""
 
@@ -43,12 +52,25 @@ class ListedTerms(Moderator):
 
     def read(self, words: Words) -> Verdict:
         """Return what is in the words, at once."""
-        found = self._index.signs(words.prompt)
-        negative = self._index.signs(_single(words.negative_prompt)) if found else set()
+        signs = self._index.signs(words.prompt)
+        # Superman is a man by chance; a word that is to be told apart means something alone.
+        plain = signs.plain.union(*(each for each in signs.joined if self._concluded(each)))
+        negative = self._index.signs(_single(words.negative_prompt)).plain if plain else set()
+        found = self._concluded(plain, negative)
+        if signs.backwards:
+            more = self._concluded(plain | signs.backwards, negative)
+            found |= {_INSTEAD.get(each, each) for each in more - found}
+        return Verdict(frozenset(found))
+
+    def _concluded(self, signs: Iterable[str], negative: Iterable[str] = ()) -> set[Category]:
+        """Return the categories among signs, and those that follow from them."""
+        found, negative = set(signs), set(negative)
+        if not found:
+            return set()
         for rule in self._rules:
             if _holds(rule, found, negative):
                 found.add(rule.category)
-        return Verdict(frozenset(each for each in Category if each in found))
+        return {each for each in Category if each in found}
 
     @override
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 # Runs of letters, and runs of digits: 9yo is two words.
 _PIECES: Final = re.compile(r"[^\W\d_]+|\d+")
@@ -29,12 +29,22 @@ _LEET: Final = str.maketrans(
         "£": "l",
     }
 )
+_HIDDEN: Final = str.maketrans("#%", "**")
 _SIGNS: Final = frozenset("@$!|+€¢£")
 _ALSO_L: Final = re.compile(r"[1!|]")
 _AS_L: Final = str.maketrans("1!|", "lll")
 _EDGES: Final = ".,;:!?()[]{}<>\"'`*_-~/\\…„“”‚‘’«»"  # noqa: RUF001 - quotation marks as people type them
 _SPELLED: Final = 3
 """So many single letters in a row are a word that is spelled out."""
+_MASKED: Final = re.compile(r"[^\W\d_][*#%]")
+
+
+class Reading(NamedTuple):
+    """A text as words."""
+
+    words: list[str]
+    new: list[bool] | None = None
+    """Which of them are read otherwise than they are written; None where that makes no difference."""
 
 
 def pieces(text: str) -> list[str]:
@@ -42,14 +52,26 @@ def pieces(text: str) -> list[str]:
     return _PIECES.findall(text)
 
 
-def disguised(text: str) -> Iterator[list[str]]:
+def disguised(text: str) -> Iterator[Reading]:
     """Yield what is between blanks read otherwise: digits as letters, and what parts letters left out."""
-    cores = [core for chunk in text.split() if (core := chunk.strip(_EDGES))]
-    if all(map(_is_plain, cores)):
+    cores = _cores(text)
+    new = [not _is_plain(core) for core in cores]
+    if not any(new):
         return
-    yield [_undisguised(core) for core in cores]
+    yield Reading([_undisguised(core) for core in cores], new)
     if _ALSO_L.search(text):
-        yield [_undisguised(core.translate(_AS_L)) for core in cores]
+        yield Reading([_undisguised(core.translate(_AS_L)) for core in cores], new)
+
+
+def masked(text: str) -> set[str]:
+    """Return what is between blanks and has letters hidden: ``n*de``."""
+    if not _MASKED.search(text):
+        return set()
+    return {core.translate(_HIDDEN) for core in _cores(text) if _MASKED.search(core)}
+
+
+def _cores(text: str) -> list[str]:
+    return [core for chunk in text.split() if (core := chunk.strip(_EDGES))]
 
 
 def _is_plain(core: str) -> bool:

@@ -22,6 +22,7 @@ _AGES: Final = (
 )
 _ES: Final = ("s", "x", "z", "ch", "sh")
 _SHORTEST_PLURAL: Final = 3
+_SHORTEST_BACKWARDS: Final = 4
 
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
@@ -76,6 +77,8 @@ class Phrase:
 
     words: tuple[str, ...]
     sign: str
+    backwards: bool = False
+    """Whether the words are written from their ends."""
 
 
 def read(path: Path) -> TermFile:
@@ -110,10 +113,25 @@ def phrases(term: str, sign: str) -> Iterator[Phrase]:
             yield Phrase((*words[:-1], last), sign)
 
 
+def backwards(term: str, sign: str) -> Iterator[Phrase]:
+    """Yield every form of a term with its words written backwards, in their order and the other way."""
+    if not sign or AGE in term:
+        return
+    for phrase in phrases(term.removesuffix("*"), sign):
+        words = tuple(word[::-1] for word in phrase.words)
+        # Short words, and those of other scripts, are innocent ones from the other end too often.
+        if max(map(len, words)) >= _SHORTEST_BACKWARDS and all(map(_is_latin, words)):
+            yield from (Phrase(each, sign, backwards=True) for each in {words, words[::-1]} - {phrase.words})
+
+
+def _is_latin(word: str) -> bool:
+    return word.isascii() and word.isalpha()
+
+
 def _numbers(word: str) -> Iterator[str]:
     """Yield a word, and what English makes of more than one."""
     yield word
-    if len(word) < _SHORTEST_PLURAL or not (word.isascii() and word.isalpha()):
+    if len(word) < _SHORTEST_PLURAL or not _is_latin(word):
         return
     yield word + "s"
     if word.endswith(_ES):

@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from time import perf_counter
+from itertools import product
+from string import ascii_lowercase
+from time import process_time
 from typing import Final
 
 from api.moderation.listed import ListedTerms
@@ -15,13 +17,24 @@ NORMAL: Final = (
     "A black swan gliding over a misty lake at dawn, soft golden light, reeds in the foreground, mountains "
     "far away, highly detailed oil painting in the style of the old masters"
 )
+DISTINCT: Final = ["".join(each) for each in product(ascii_lowercase, repeat=3)]
+HOSTILE: Final = {
+    "two readings": "a!|1 " * 6400,
+    "two readings, no word twice": " ".join(f"a!|1{each}" for each in DISTINCT),
+    "one word of known ones": "therapist" * 3600,
+    "such words, none twice": " ".join(f"hothertheten{each}" for each in DISTINCT),
+    "such words in two readings, none twice": " ".join(f"h0therthe1ten{each}" for each in DISTINCT),
+    "words without blanks": "nakedwoman " * 3000,
+    "hidden letters": "n*de p*rn " * 3200,
+    "words backwards": "dekan namow " * 2700,
+}
 TEXTS: Final = {
     "Black Swan": "Black Swan",
     "a normal prompt": NORMAL,
     "the same, with accents": NORMAL.replace("a", "á"),
     "the same, with digits for letters": NORMAL.replace("a", "4"),
     "32,000 characters of such prompts": (NORMAL + ". ") * 200,
-    "32,000 characters, the worst of those tried": "a!|1 " * 6400,
+    **{f"32,000 characters: {name}": text for name, text in HOSTILE.items()},
 }
 
 
@@ -31,7 +44,7 @@ def main() -> int:
     _print(WRONG_HEADS, list(wrong_rows()))
     terms = ListedTerms(ModerationSettings().terms)
     _print(
-        ("prompt", "characters", "median ms"),
+        ("prompt", "characters", "median ms of CPU"),
         [
             (name, str(len(text[:32_000])), f"{_median_ms(terms, text[:32_000]):.3f}")
             for name, text in TEXTS.items()
@@ -44,9 +57,9 @@ def _median_ms(terms: ListedTerms, text: str) -> float:
     words = Words(text)
     times = []
     for _ in range(REPEATS if len(text) < 1000 else 9):  # noqa: PLR2004
-        began_at = perf_counter()
+        began_at = process_time()
         terms.read(words)
-        times.append(perf_counter() - began_at)
+        times.append(process_time() - began_at)
     return sorted(times)[len(times) // 2] * 1000
 
 

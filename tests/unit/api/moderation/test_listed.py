@@ -77,6 +77,12 @@ def found(terms: ListedTerms, prompt: str, negative: str = "") -> list[str]:
         "PaintedKettle",
         "#kettle",
         "steeeam",
+        "kettlespout",
+        "#kettlecup",
+        "k3ttlespout",
+        "k*ttle",
+        "k****e!",
+        "k#ttle",
     ],
 )
 def test_a_term_is_found_in_every_disguise(terms: ListedTerms, prompt: str) -> None:
@@ -98,12 +104,45 @@ def test_a_term_is_found_in_every_disguise(terms: ListedTerms, prompt: str) -> N
         "annalss",
         "the teapot lid",
         "1988",
+        "a kettle drum-kit",
+        "kettle/drum",
+        "kettledrum",
+        "redkettles",
+        "spouting",
+        "m*ttle",
+        "aet",
         "",
         "!!!",
     ],
 )
 def test_a_word_that_only_resembles_a_term_is_left_alone(terms: ListedTerms, prompt: str) -> None:
     assert found(terms, prompt) == []
+
+
+def test_a_word_without_blanks_counts_only_if_it_means_something_alone(terms: ListedTerms) -> None:
+    assert found(terms, "spoutcup") == ["illicit"]
+    assert found(terms, "a spout and a calmcup, a beakcalm") == []
+    assert found(terms, "a spout, kettlecup") == ["illicit", "illicit_violent", "violence"]
+
+
+@pytest.mark.parametrize(
+    "prompt", ["elttek", "3lttek, sELTTEK", "maets", "revo liob", "liob revo", "e l t t e k"]
+)
+def test_a_term_is_found_backwards(terms: ListedTerms, prompt: str) -> None:
+    assert found(terms, prompt) == ["violence"]
+
+
+def test_what_is_found_backwards_is_never_severe(terms: ListedTerms) -> None:
+    assert found(terms, "kettle, spout, cup") == ["illicit", "illicit_violent", "violence"]
+    assert found(terms, "elttek, spout, cup") == ["illicit", "violence"]
+
+
+def test_an_innocent_word_counts_backwards_only_beside_one_that_is_none(tmp_path: Path) -> None:
+    terms = listed(tmp_path, LIST.replace('"annalss"', '"elttek"'))
+
+    assert found(terms, "an elttek") == []
+    assert found(terms, "an elttek tuops") == ["violence"]
+    assert found(terms, "an elttek spout") == []
 
 
 def test_what_reaches_out_of_an_allowed_phrase_counts(terms: ListedTerms) -> None:
@@ -184,6 +223,13 @@ HOSTILE = {
     "blanks": "  \t\n",
     "ideographs": "裸",
     "half a pattern": "aAb",
+    "a word of known words": "therapist",
+    "nearly words of known words": "hothertheten ",
+    "words without blanks": "nakedwoman ",
+    "hidden letters": "n*de p*rn ",
+    "many hidden letters": "n*",
+    "words backwards": "dekan namow ",
+    "backwards in doubt": "dekan ",
 }
 
 
@@ -199,11 +245,11 @@ def test_no_text_takes_the_built_in_list_long(built_in: ListedTerms, piece: str)
     def least_s(text: str) -> float:
         times = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             built_in.read(Words(text))
-            times.append(time.perf_counter() - started)
+            times.append(time.process_time() - started)
         return min(times)
 
-    # In proportion to the length, with much to spare for a busy machine; and never long.
+    # In proportion to the length, with much to spare, in time of this process: neighbours take none of it.
     assert least_s(long) < max(0.05, 12 * least_s(short))
     assert least_s(long) < 2
