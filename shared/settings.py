@@ -397,6 +397,11 @@ class Settings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
 
 
+def _told(name: list[str], message: str) -> str:
+    """Return what is wrong with a setting, by its name in the environment and by that of the documents."""
+    return f"DARKROOM_{'__'.join(name).upper()}: {message} ({'.'.join(name)})"
+
+
 def read_settings() -> Settings:
     """Read the configuration.
 
@@ -406,7 +411,7 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = (f"DARKROOM_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        wrong = (_told([str(part) for part in each["loc"]], each["msg"]) for each in error.errors())
         msg = f"the configuration is wrong: {'; '.join(wrong)}"
     except SettingsError as error:
         msg = f"the configuration is wrong: {error}"  # which names the variable, and not what is in it

@@ -44,9 +44,10 @@ local function replayed()
   return earlier_id
 end
 
--- The job that a retry attaches to: the oldest whose answer has reached nobody and that nobody waits for. Else one
--- that is not drawn yet, since the service may not have seen yet that its caller has gone; but not where a call with
--- this body was refused: that is the one that comes again, and the others have callers of their own.
+-- The job that a retry attaches to: the oldest whose answer has reached nobody and that nobody waits for. Else one that
+-- has a caller, better one that is not drawn yet, since the caller's process may have died, or not have seen yet that it
+-- has gone; but not where a call with this body was refused: that is the one that comes again, and the others have
+-- callers of their own.
 local function repeated()
   local shared, fewest
   for _, earlier_id in ipairs(redis.call('ZRANGE', unanswered, 0, -1)) do
@@ -57,8 +58,8 @@ local function repeated()
       redis.call('ZREM', unanswered, earlier_id)
     elseif not job.told and redis.call('ZCOUNT', key('holders', earlier_id), now, '+inf') == 0 then
       return earlier_id
-    elseif live then
-      local shares = tonumber(redis.call('HGET', key('job', earlier_id), 'shares') or '0')
+    elseif live or not job.told then
+      local shares = tonumber(redis.call('HGET', key('job', earlier_id), 'shares') or '0') + (live and 0 or 1000)
       if not shared or shares < fewest then shared, fewest = earlier_id, shares end
     end
   end

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.printable import printable
 from tests.http_caller import ASYNC, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.tiny_models import write_catalogue
@@ -46,7 +47,7 @@ def test_a_request_is_served_by_the_model_it_names(automatic: Service, asked: st
 def test_an_unknown_model_is_a_404_that_lists_the_names(automatic: Service, asked: str) -> None:
     message = assert_error(automatic.caller.generate(model=asked), 404, "model_not_found", param="model")
 
-    assert asked in message
+    assert printable(asked) in message
     assert message.endswith("tiny, plain.")
 
 

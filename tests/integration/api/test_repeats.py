@@ -296,9 +296,12 @@ def test_a_picture_of_which_only_a_part_arrived_is_the_retrys(service: Service) 
     assert len(retry.content) > LARGE
 
 
-def test_a_picture_that_is_on_its_way_is_no_retrys(service: Service) -> None:
+def test_a_picture_that_is_on_its_way_is_none_for_a_call_that_was_refused(serve: Serve) -> None:
+    service = serve(jobs={"max_queued": 1})
     caller = Raw(service, prompt="swan")
     waits(service, 1)
+    refused = service.caller.generate(prompt="swan")
+    assert_error(refused, 503, "queue_full", kind="server_error")
     job_id = finish_large(service, LARGE)
     assert caller.socket.recv(100).startswith(b"HTTP/1.1 200")
 

@@ -544,27 +544,44 @@ def test_a_retry_gets_the_picture_that_was_drawn_when_nobody_was_left(
     drawn(store)
 
     assert held(caller, "api2", retry=1) == first
-    # Now somebody is there again.
+    caller.answer(first, "api2")
     assert held(caller, "api3", retry=1) != first
 
 
-def test_a_picture_on_its_way_to_a_caller_is_no_retrys(caller: Caller, store: WorkerStore) -> None:
+def test_a_picture_on_its_way_to_a_caller_is_given_to_no_call_that_was_refused(
+    caller: Caller, store: WorkerStore
+) -> None:
     first = held(caller)
     drawn(store)
-    second = held(caller, "api2", retry=1)
-    assert second != first
+    caller.refused("b")
 
-    caller.release(first, "api1")
+    assert held(caller, "api2", retry=1) != first
+
+
+def test_a_picture_that_a_dead_process_has_not_delivered_is_the_retrys(
+    caller: Caller, store: WorkerStore
+) -> None:
+    first, second = held(caller, "dead"), held(caller, "dead")
+    drawn(store)
+
+    # What is still drawn comes first, and each is one retry's.
+    assert held(caller, "api2", retry=1) == second
+    caller.answer(second, "api2")
     assert held(caller, "api2", retry=1) == first
 
 
 def test_a_caller_that_takes_its_picture_slowly_is_still_there(caller: Caller, store: WorkerStore) -> None:
-    first = caller.submit(holder="api1", body_digest="b", hold_ms=600_000)
+    slow = caller.submit(holder="api1", body_digest="b", hold_ms=600_000)
+    left = caller.submit(holder="api1", body_digest="b", hold_ms=600_000)
     drawn(store)
-    caller.client.zadd(caller.keys.key("holders", first), {"api1": 1})
-    caller.run("hold", holder="api1", hold_ms=600_000, ids=json.dumps([first]))
+    drawn(store)
+    holders = caller.keys.key("holders", slow)
+    caller.client.zadd(holders, {"api1": 1})
+    caller.run("hold", holder="api1", hold_ms=600_000, ids=json.dumps([slow]))
+    caller.release(left, "api1")
 
-    assert held(caller, "api2", retry=1) != first
+    assert held(caller, "api2", retry=1) == left, "the other one has somebody"
+    assert 0 < caller.client.pttl(holders) <= 600_000
 
 
 def test_a_process_that_died_with_a_drawn_picture_leaves_it_to_a_retry(
