@@ -18,9 +18,7 @@ export class Composer {
     });
     form.addEventListener("reset", () => setTimeout(() => { this.showProblem(null); this.explain(); }));
     form.model.addEventListener("change", () => this.explain());
-    for (const field of [form.quality, form.background, form.output_format]) {
-      field.addEventListener("change", () => this.explain());
-    }
+    form.quality.addEventListener("change", () => this.explain());
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
     });
@@ -48,7 +46,11 @@ export class Composer {
     text("model-about", model ? model.description : "One of the models that can serve the request.");
     chips("model-can", model ? abilities(model) : []);
     text("quality-hint", model ? `${steps(model, this.form.quality.value)} steps` : "");
-    this.explainTransparency(model?.transparent ?? true);
+    const transparent = model?.transparent ?? true;
+    const option = this.form.background.querySelector('[value="transparent"]');
+    option.disabled = !transparent;
+    if (!transparent && this.form.background.value === "transparent") this.form.background.value = "auto";
+    text("background-hint", transparent ? "transparent needs png or webp" : "this model draws no transparency");
     this.form.n.max = (model ?? this.models[0])?.max_n ?? this.form.n.max;
     const negative = model?.negative_prompt ?? true;
     this.form.negative_prompt.disabled = !negative;
@@ -56,18 +58,6 @@ export class Composer {
     const sizes = PRESETS.filter((size) => !model || fits(model.sizes, size));
     document.getElementById("sizes").replaceChildren(...["auto", ...sizes].map((size) => new Option(size, size)));
     text("size-hint", model ? `auto is 512x512; up to ${model.sizes.max_side_px}, multiples of 8` : "");
-  }
-
-  // A transparent jpeg is refused, and so is transparency of a model that cannot do it: each choice bars the other.
-  explainTransparency(able) {
-    const { background, output_format: format } = this.form;
-    const transparent = background.querySelector('[value="transparent"]');
-    const jpeg = format.querySelector('[value="jpeg"]');
-    if (!able && background.value === "transparent") background.value = "auto";
-    transparent.disabled = !able || format.value === "jpeg";
-    jpeg.disabled = background.value === "transparent";
-    text("background-hint", able ? "transparent needs png or webp" : "this model draws no transparency");
-    text("output_format-hint", jpeg.disabled ? "jpeg has no transparency" : "");
   }
 
   // Only what differs from the API's defaults, so that what is copied from it is short.

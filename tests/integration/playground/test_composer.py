@@ -76,24 +76,6 @@ def test_it_says_what_each_model_can_do_and_offers_only_that(visit: Visit) -> No
     expect(page.locator("#model-about")).to_contain_text("can serve the request")
 
 
-def test_it_offers_no_two_options_that_are_refused_together(visit: Visit) -> None:
-    page = visit().open()
-    page.locator("#more").evaluate("element => element.open = true")
-    transparent = page.locator("#background option[value=transparent]")
-    jpeg = page.locator("#output_format option[value=jpeg]")
-    expect(page.locator("#model option")).to_have_count(3)
-
-    page.get_by_label("Background").select_option("transparent")
-    expect(jpeg).to_be_disabled()
-    expect(page.locator("#output_format-hint")).to_have_text("jpeg has no transparency")
-    page.get_by_label("Background").select_option("auto")
-    page.get_by_label("File format").select_option("jpeg")
-    expect(transparent).to_be_disabled()
-    page.get_by_label("File format").select_option("webp")
-    expect(transparent).to_be_enabled()
-    expect(jpeg).to_be_enabled()
-
-
 def test_it_offers_as_many_images_as_the_service_draws(browser: Browser, serve: Serve) -> None:
     for most in (4, 10):
         visitor = Visitor(browser, serve(api={"max_n": most}).api.url)
