@@ -158,6 +158,10 @@ def test_moderation_of_prompts_can_be_switched_off(serve: Serve) -> None:
 
 
 def test_long_prompts_made_to_be_slow_hold_up_nobody_else(service: Service) -> None:
+    started = time.monotonic()
+    service.caller.submit(prompt="a!|1 " * 6400)
+    alone_s = time.monotonic() - started
+
     calls = [service.caller.later(ASYNC, prompt="a!|1 " * 6400) for _ in range(8)]
     waits = []
     while not all(call.done() for call in calls):
@@ -166,5 +170,5 @@ def test_long_prompts_made_to_be_slow_hold_up_nobody_else(service: Service) -> N
         waits.append(time.monotonic() - started)
 
     assert {call.result().status_code for call in calls} == {202}
-    # All of them together take longer than this: nothing waited for even one of them whole.
-    assert sorted(waits)[len(waits) // 2] < 0.2
+    # By what one of them takes on this machine as it is. Whom a loop without a thread answers waits so long thrice.
+    assert sum(wait > alone_s / 2 for wait in waits) <= 1
