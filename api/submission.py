@@ -30,13 +30,13 @@ class Submission:
     request_id: str
     body_digest: str
     holder: str
-    keep: bool
     max_wait_s: float
     weight: float = 1.0
     key_id: str = ""
     max_unfinished: int | None = None
     replay_digest: str = ""
     retry: bool = False
+    keep: bool = False
     trace: str = ""
     needs: int = 1
 

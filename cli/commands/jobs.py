@@ -93,9 +93,10 @@ def _print_job(job: Json) -> None:
         name: _local(job[name], "%Y-%m-%d %H:%M:%S") for name in job if name.endswith("_at") and job[name]
     }
     error = {"error": job["error"]["message"]} if job.get("error") else {}
+    warnings = {"warnings": [each["message"] for each in job.get("warnings", ())]}
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in {**job, **instants, **error}.items():
-        if value is not None and name != "object":
+    for name, value in {**job, **instants, **error, **warnings}.items():
+        if value not in (None, []) and name != "object":
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             table.add_row(words(name, style="dim"), words(text, overflow="fold"))
     out.print(table)

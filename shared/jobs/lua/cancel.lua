@@ -8,6 +8,6 @@
 -- @returns {0, status}; {-1} no such job of this owner
 local job = read(ARGV[2])
 if not job or job.owner ~= ARGV[3] then return {-1} end
-if not is_live(job) then return {0, job.status} end
+if job.status ~= 'queued' and job.status ~= 'running' then return {0, job.status} end
 cancel(job)
 return {0, 'cancelled'}

@@ -170,5 +170,5 @@ def test_long_prompts_made_to_be_slow_hold_up_nobody_else(service: Service) -> N
         waits.append(time.monotonic() - started)
 
     assert {call.result().status_code for call in calls} == {202}
-    # By what one of them takes on this machine as it is. Whom a loop without a thread answers waits so long thrice.
-    assert sum(wait > alone_s / 2 for wait in waits) <= 1
+    # By what one of them takes on this machine as it is: without a thread somebody waits for a few in a row.
+    assert max(waits) < 4 * alone_s

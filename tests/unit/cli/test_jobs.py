@@ -53,6 +53,17 @@ def test_a_job_is_shown_with_its_error(service: FakeService, darkroom: Darkroom)
     assert rows["error"].strip() == error["message"]
     assert rows["seeds"].strip() == "1, 2"
     assert "expires_at" not in rows
+    assert "warnings" not in rows
+
+
+def test_a_job_is_shown_with_its_warnings(service: FakeService, darkroom: Darkroom) -> None:
+    warning = {"code": "prompt_truncated", "message": "Only 46 of 50 tokens were read."}
+    service.will_answer("GET", JOB, {**job("succeeded"), "warnings": [warning]})
+
+    result = darkroom("jobs", "show", "0123456789abcdef", "--base-url", service.url)
+
+    rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert rows["warnings"].strip() == warning["message"]
 
 
 @pytest.mark.parametrize(
