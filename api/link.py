@@ -111,16 +111,12 @@ class Link:
         """
         if not commands:
             return []
-        gives_up_at = asyncio.get_running_loop().time() + self._patience_s
-        failed = False
-        if self._replies is not None and self._replies.open:
-            try:
-                return await self._replies.ask(commands)
-            except UNREACHABLE:
-                failed = True
-        async with asyncio.timeout_at(gives_up_at):
-            if failed:
-                await asyncio.sleep(random.uniform(*_BACKOFF_S))  # noqa: S311 - nothing secret
+        async with asyncio.timeout(self._patience_s):
+            if self._replies is not None and self._replies.open:
+                try:
+                    return await self._replies.ask(commands)
+                except UNREACHABLE:
+                    await asyncio.sleep(random.uniform(*_BACKOFF_S))  # noqa: S311 - nothing secret
             return await (await self._connected()).ask(commands)
 
     def close(self) -> None:

@@ -6,9 +6,10 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from urllib.parse import urlsplit
 
+import hiredis
 import pytest
 import redis
 from pydantic import SecretStr
@@ -67,6 +68,48 @@ async def test_each_of_many_gets_its_own_replies_over_one_connection(link: Link,
 
     assert found == [[b"%d" % number, b"%d" % -number] for number in range(500)]
     assert len([each for each in client.client_list() if each["cmd"] == "echo"]) == 1
+
+
+@asynccontextmanager
+async def slow_with_each() -> AsyncIterator[str]:
+    """Serve as a server that takes 0.3 s for each PING: less than the longest wait for a reply. Its URL."""
+    serving = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        commands = hiredis.Reader()
+        with suppress(ConnectionError), closing(writer):
+            while data := await reader.read(1000):
+                commands.feed(data)
+                while (command := commands.gets()) and not writer.is_closing():
+                    await asyncio.sleep(0.3 if command[0] == b"PING" else 0)
+                    writer.write(b"+OK\r\n")
+
+    async with await asyncio.start_server(serve, LOOPBACK, 0) as server:
+        yield f"redis://{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*serving)
+
+
+async def test_nobody_waits_longer_than_its_patience_on_a_server_that_is_slow_with_everyone() -> None:
+    async with slow_with_each() as url:
+        maker = async_client(RedisSettings(url=SecretStr(url), timeout_s=0.4))
+        link = Link(maker.connection_pool, PATIENCE_S)
+
+        async def timed() -> tuple[float, bool]:
+            began_at = time.monotonic()
+            try:
+                await link.ask(packed("PING"))
+            except TimeoutError:
+                return time.monotonic() - began_at, False
+            return time.monotonic() - began_at, True
+
+        await link.ask(packed("ECHO"))
+        found = await asyncio.gather(*(timed() for _ in range(8)))
+        link.close()
+        await maker.aclose()
+
+    assert {answered for _, answered in found} == {True, False}
+    assert max(took_s for took_s, _ in found) < 2 * PATIENCE_S  # the last answer comes after 2.4 s
 
 
 async def test_whoever_gives_up_does_not_shift_the_replies_of_others(link: Link) -> None:
