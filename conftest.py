@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.surroundings import leave_out
+from tests.surroundings import hear_ctrl_c, leave_out
 
 _MODELS = TemporaryDirectory(prefix="darkroom-tests-")
 # At once: a module that is read later may look at the environment as it is read.
 leave_out(os.environ, Path(_MODELS.name))
+hear_ctrl_c()
 
 
 def pytest_unconfigure() -> None:

@@ -3,6 +3,7 @@
 A developer's own settings, proxies, colours and cache of models would otherwise decide what is red.
 """
 
+import signal
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
@@ -51,6 +52,15 @@ def leave_out(environment: MutableMapping[str, str], models: Path) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         said = [host for host in environment.get(name, "").split(",") if host]
         environment[name] = ",".join([*said, *(host for host in LOOPBACK if host not in said)])
+
+
+def hear_ctrl_c() -> None:
+    """Let SIGINT do what it does in a terminal: a shell that starts the tests with ``&`` has them ignore it.
+
+    What the tests start would ignore it too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_left_out(name: str) -> bool:

@@ -1,11 +1,14 @@
 """The tests see the same whoever runs them."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.surroundings import leave_out
+from tests.surroundings import hear_ctrl_c, leave_out
 
 OTHERS = {
     "DARKROOM_API__PORT": "1",
@@ -45,3 +48,18 @@ def test_these_tests_run_without_anybody_s_settings() -> None:
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
 def test_this_machine_is_asked_without_a_proxy(name: str) -> None:
     assert "127.0.0.1" in os.environ[name].split(",")
+
+
+def test_tests_that_a_script_starts_in_the_background_hear_ctrl_c() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        hear_ctrl_c()
+        ended = subprocess.run(
+            [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGINT)"],
+            check=False,
+            capture_output=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert ended.returncode == -signal.SIGINT
