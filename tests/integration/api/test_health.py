@@ -25,7 +25,7 @@ def test_a_service_whose_workers_serve_another_model_is_not_ready(serve: Serve) 
 
 
 def test_a_service_whose_worker_fell_silent_is_not_ready(serve: Serve) -> None:
-    service = serve(jobs={"lease_s": 0.3, "heartbeat_s": 0.1})
+    service = serve(jobs={"lease_s": 2.0, "heartbeat_s": 0.5})
     http = service.caller.http
     assert http.get("/readyz").status_code == 200
 
