@@ -79,12 +79,14 @@ def test_the_spans_follow_each_other_as_it_happened_and_take_what_the_log_says(
     )
 
     request, attempt = spans[f"POST {PATH}"], spans["attempt"]
-    in_turn = [spans[name] for name in ("submit", "queue", *STAGES)]
+    in_turn = [spans[name] for name in ("queue", *STAGES)]
     assert all(earlier.ended_at <= later.began_at + SLACK_NS for earlier, later in pairwise(in_turn))
+    # It is queued before whoever submits it hears of it.
+    assert spans["submit"].began_at <= spans["queue"].began_at + SLACK_NS
     assert spans["queue"].ended_at == attempt.began_at
     assert attempt.began_at <= spans["engine.queue"].began_at
     assert spans["deliver"].ended_at <= attempt.ended_at
-    assert attempt.ended_at <= request.ended_at + SLACK_NS + int(1e9 * 0.1)  # it is answered from `finish` on
+    assert attempt.ended_at <= request.ended_at + SLACK_NS + int(1e9)  # it is answered from `finish` on
     assert request.began_at <= spans["submit"].began_at
     assert spans["hold"].ended_at <= request.ended_at
 

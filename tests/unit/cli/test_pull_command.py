@@ -146,7 +146,11 @@ def test_it_can_be_stopped_and_goes_on_from_there(
 
     machine.hub.stops_before = ""
     assert machine.pull("--yes").returncode == 0
-    assert [asked.first_byte > 100_000 for asked in machine.hub.asked if asked.path == UNET] == [False, True]
+    # The one that is stopped may see the connection end before the signal, and ask again.
+    first, *more = (asked.first_byte > 100_000 for asked in machine.hub.asked if asked.path == UNET)
+    assert not first
+    assert more
+    assert all(more)
     assert machine.is_offered(monkeypatch)
 
 

@@ -183,6 +183,7 @@ def test_a_stage_keeps_to_its_time(prepared: Path, tmp_path: Path) -> None:
     assert load(folder / "checkpoints" / "autoencoder.pt")["steps"] == kept["steps"]
 
 
+@pytest.mark.timeout(240)
 def test_the_autoencoder_learns(prepared: Path, tmp_path: Path) -> None:
     folder, told = copy(prepared, tmp_path / "learning"), []
     eager = replace(TINY, autoencoder_rate=0.1, autoencoder_batch=8)
