@@ -23,8 +23,13 @@ SECRET = st.text(alphabet="QZWJqzwj73:/?#[]@!$&'()*+,;=%-._~\\\"<>^`{|} é\t\x1b
 FORMS = ("redis://:{}@127.0.0.1:1/0", "rediss://user:{}@127.0.0.1:1/0", "redis://{}@127.0.0.1:1")
 
 
+# What every address has around its password, and what stands in a password's place.
+OF_ADDRESSES = set(":/@*")
+
+
 def parts_of(secret: str) -> set[str]:
-    return {secret[at : at + 4] for at in range(len(secret) - 3)}
+    parts = {secret[at : at + 4] for at in range(len(secret) - 3)}
+    return {part for part in parts if not set(part) <= OF_ADDRESSES}
 
 
 def password_of(secret: str, form: str) -> str:
