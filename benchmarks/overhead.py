@@ -29,8 +29,8 @@ from benchmarks.service import service
 from shared.catalogue import Catalogue, ModelSpec
 from shared.params import Params
 from shared.settings import Settings
-from worker.engine.devices import pick_device
-from worker.engine.loading import LoadedModel, load
+from worker.engine.models.devices import pick_device
+from worker.engine.models.loading import LoadedModel, load
 from worker.planning import image_request
 
 PROMPT = "Black Swan"
@@ -57,7 +57,7 @@ def bare(model: LoadedModel, spec: ModelSpec, params: Params) -> float:
     started = time.perf_counter()
     with torch.inference_mode():
         model.pipeline(
-            prompt=request.conditioning_prompt,
+            prompt=request.wording.text,
             width=width,
             height=height,
             num_inference_steps=request.steps,

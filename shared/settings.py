@@ -320,6 +320,13 @@ class WorkerSettings(Section):
         description="jobs held at once by this worker; default: as many images as its engine draws together",
     )
     name: str | None = Field(None, description="name in logs and job records; default: host and process id")
+    device_label: str | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="which of a machine's devices, as `gpu2`, for the default name and the operator's view; "
+        "`darkroom up` sets it",
+    )
     stall_s: float = Field(60.0, gt=0, description="a device that takes no step for this long is given up")
     load_stall_s: float = Field(900.0, gt=0, description="the same while a model is being loaded")
     drain_s: float = Field(30.0, ge=0, description="after SIGTERM, running jobs may finish for this long")
@@ -331,6 +338,14 @@ class WorkerSettings(Section):
         ge=1,
         description="device memory that models may fill; above, the one unused for longest leaves; "
         "default: nine tenths",
+    )
+    tuning: Literal["off", "quick", "full"] = Field(
+        "quick",
+        description="how far a model is tuned when first loaded on a GPU: not at all, in the modes that take "
+        "seconds, or in all, which takes minutes; what was found, also by `darkroom tune`, is kept",
+    )
+    tuning_file: Path | None = Field(
+        None, description="where it is kept; default: ~/.cache/darkroom/tuning.json"
     )
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="port at which this worker shows its own metrics; default: none"
@@ -344,7 +359,7 @@ class WorkerSettings(Section):
         None, ge=1, description="CPU threads of torch; default: torch's own choice"
     )
 
-    @field_validator("name")
+    @field_validator("name", "device_label")
     @classmethod
     def _can_be_shown(cls, value: str | None) -> str | None:
         if value is not None and not is_printable(value):

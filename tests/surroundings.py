@@ -31,7 +31,7 @@ NAMES: Final = frozenset(
         *("CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR"),
         *("LC_TERMINAL", "TERM_PROGRAM", "TMUX", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
         *("MFLAGS", "OUTPUT", "PORT", "PYTEST_ADDOPTS", "PYTHON", "SECONDS", "SEED", "WEB_CONCURRENCY"),
-        *("WHEELS", "WORKERS"),
+        *("GPUS", "WHEELS", "WORKERS"),
     }
 )
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")

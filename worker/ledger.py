@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from worker.attempt import Attempt
+from worker.metrics import observe_no_numbers
 from worker.previews import Outbox, Preview
 from worker.trace import AttemptTrace
 
@@ -39,6 +40,10 @@ class Held:
     def on_stage(self, stage: str, began_at: float, ended_at: float) -> None:
         """Note when a stage was. Called on the engine's threads, so it only takes note."""
         self.trace.stage(stage, began_at, ended_at)
+
+    def on_no_numbers(self, model: str, *, mended: bool) -> None:
+        """Count an image that was no picture."""
+        observe_no_numbers(model, mended=mended)
 
     def on_preview(self, image: int, partial: int, file: bytes) -> None:
         """Let a preview be sent. Called on the engine's other threads, so it only queues."""

@@ -1,6 +1,6 @@
 """What a worker counts itself, for Prometheus; whatever all workers have in common is counted in Redis."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -20,6 +20,11 @@ STEPS: Final = Histogram(
     ["model"],
     buckets=_BOUNDS_S,
 )
+NO_NUMBERS: Final = Counter(
+    "darkroom_worker_no_numbers",
+    "Images, not previews, whose decoded values were no numbers: mended in full precision, or failed.",
+    ["model", "outcome"],
+)
 OCCUPANCY: Final = Gauge(
     "darkroom_worker_batch_occupancy", "Images that are denoised now, of those that fit."
 )
@@ -38,6 +43,18 @@ def observe_attempt(model: str, outcome: str, stages: Mapping[str, float], steps
         STAGES.labels(model=model, stage=stage).observe(seconds)
     if steps and "denoise" in stages:
         STEPS.labels(model=model).observe(stages["denoise"] / steps)
+
+
+def expect_models(models: Iterable[str]) -> None:
+    """Begin to count for models: a series that begins with its first event has no rate of it."""
+    for model in models:
+        for outcome in ("mended", "failed"):
+            NO_NUMBERS.labels(model=model, outcome=outcome)
+
+
+def observe_no_numbers(model: str, *, mended: bool) -> None:
+    """Count an image whose values were no numbers."""
+    NO_NUMBERS.labels(model=model, outcome="mended" if mended else "failed").inc()
 
 
 def watch_batch(rows: Callable[[], int], capacity: int) -> None:

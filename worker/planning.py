@@ -31,8 +31,7 @@ def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
     """Return what to draw for a job's params with this model."""
     return ImageRequest(
         model=spec.name,
-        prompt=params.prompt,
-        conditioning_prompt=spec.render_prompt(params.prompt, params.style, transparent=params.transparent),
+        wording=spec.wording(params.prompt, params.style, transparent=params.transparent),
         negative_prompt=params.negative_prompt,
         width=params.width,
         height=params.height,

@@ -4,7 +4,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from shared.catalogue import Catalogue
 from shared.celery_app import Doorbell
@@ -12,16 +13,19 @@ from shared.errors import CatalogueError
 from shared.logs import get_logger
 from shared.params import PARAMS_VERSION
 from shared.redis_clients import sync_client
-from shared.settings import Settings
-from worker.engine import Engine
+from shared.settings import Settings, WorkerSettings
+from worker.engine import Engine, TuningChoice
 from worker.inspection import build_inspection
 from worker.ledger import Ledger
-from worker.metrics import serve, watch_batch, watch_memory
+from worker.metrics import expect_models, serve, watch_batch, watch_memory
 from worker.planning import Planner
 from worker.previews import Outbox
 from worker.runner import Runner
 from worker.store import WorkerStore
 from worker.upkeep import Heartbeat, Reaper, Watchdog, tickers
+
+if TYPE_CHECKING:
+    from worker.engine import Tuning
 
 log = get_logger(__name__)
 
@@ -40,6 +44,32 @@ def served_models(settings: Settings) -> tuple[str, ...]:
     return names
 
 
+def worker_name(settings: WorkerSettings) -> str:
+    """Return the name of this process: the one that is set, or one that no other process has ever had.
+
+    It begins with the host, by which the health check of a container finds its own.
+    """
+    if settings.name is not None:
+        return settings.name
+    label = () if settings.device_label is None else (settings.device_label,)
+    return ":".join((socket.gethostname(), *label, str(os.getpid()), secrets.token_hex(2)))
+
+
+def device_in_words(settings: WorkerSettings, device: str) -> str:
+    """Return the device for the operator's view; every process that sees one GPU alone has a ``cuda:0``."""
+    return device if settings.device_label is None else f"{settings.device_label}: {device}"
+
+
+def runs_as(tunings: Mapping[str, "Tuning"]) -> dict[str, Any]:
+    """Return how models run, by name, as a heartbeat says it."""
+    return {
+        name: {
+            stage: {"modes": tuned.modes, "images": tuned.images} for stage, tuned in tuning.stages.items()
+        }
+        for name, tuning in tunings.items()
+    }
+
+
 class Runtime:
     """One running worker."""
 
@@ -56,12 +86,13 @@ class Runtime:
             {name: (spec, catalogue.check_weights(spec)) for name, spec in specs.items()},
             settings.worker.device,
             torch_threads=settings.worker.torch_threads,
+            tuning=TuningChoice(settings.worker.tuning, settings.worker.tuning_file),
             model_memory_bytes=settings.worker.model_memory_bytes,
         )
         inspection = build_inspection(settings.moderation)
         self.engine.start()
         self.slots = settings.worker.slots or self.engine.capacity
-        self.name = settings.worker.name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.name = worker_name(settings.worker)
         self._client = sync_client(settings.redis)
         store = WorkerStore(self._client, settings.jobs, settings.redis.prefix)
         outbox = Outbox()
@@ -69,7 +100,7 @@ class Runtime:
         planner = Planner(specs, inspection)
         self.runner = Runner(self.name, store, self.engine, planner, self._ledger, settings.worker)
         said = {
-            "device": self.engine.device_name,
+            "device": device_in_words(settings.worker, self.engine.device_name),
             "slots": self.slots,
             "models": list(specs),
             "reads": PARAMS_VERSION,
@@ -77,13 +108,18 @@ class Runtime:
         self._doorbell = Doorbell(settings.redis)
         watchdog = Watchdog(self.engine, self._ledger, settings.worker)
         heartbeat = Heartbeat(
-            self.name, store, self._ledger, watchdog, lambda: {**said, "rows": self.engine.rows}
+            self.name,
+            store,
+            self._ledger,
+            watchdog,
+            lambda: {**said, "rows": self.engine.rows, "runs_as": runs_as(self.engine.tunings)},
         )
         self._tickers = tickers(
             settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog, lambda: outbox.send(store)
         )
         self._hand_back: threading.Timer | None = None
         self._metrics: Callable[[], None] | None = None
+        expect_models(specs)
         watch_batch(lambda: self.engine.rows, self.engine.capacity)
         watch_memory(lambda: self.engine.memory_bytes)
 

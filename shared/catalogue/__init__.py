@@ -6,6 +6,7 @@ Knows nothing of torch or diffusers and never downloads anything, so the API can
 from shared.catalogue.catalogue import Catalogue
 from shared.catalogue.sizes import Sizes
 from shared.catalogue.spec import ComponentFile, Guidance, ModelSpec, SchedulerChoice, Steps, Templates
+from shared.catalogue.wording import Wording
 
 __all__ = [
     "Catalogue",
@@ -16,4 +17,5 @@ __all__ = [
     "Sizes",
     "Steps",
     "Templates",
+    "Wording",
 ]

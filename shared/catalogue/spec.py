@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from shared.catalogue.hub import is_hub_id
 from shared.catalogue.sizes import Sizes
+from shared.catalogue.wording import Wording
 from shared.params import Quality, Style
 
 PLACEHOLDER = "{prompt}"
@@ -96,6 +97,8 @@ class ModelSpec(Entry):
     prompt_templates: Templates = Templates()
     arguments: dict[str, bool | int | float | str] = {}
     transparent: bool = False
+    float32_decoding: bool = True
+    """Whether a picture with values that are no numbers is decoded once more in full precision."""
     negative_prompt: bool = False
     tokenizer: str = "tokenizer"
     token_limit: int = Field(ge=1)
@@ -121,17 +124,24 @@ class ModelSpec(Entry):
         return int(self.memory_gib * 2**30)
 
     @property
+    def weights_version(self) -> str:
+        """Which weights it is, and how they are loaded."""
+        return f"{self.weights} {self.revision} {self.variant} {self.dtype}"
+
+    @property
     def hub_ids(self) -> tuple[str, ...]:
         """The repositories of the hub that it needs; none where all of it lies in folders."""
         places = (self.weights, *(component.weights for component in self.components.values()))
         return tuple(dict.fromkeys(filter(is_hub_id, places)))
 
-    def render_prompt(self, prompt: str, style: Style, *, transparent: bool) -> str:
-        """Return the prompt the model is conditioned on: the caller's words within the templates."""
-        if transparent:
-            prompt = self.prompt_templates.transparent.replace(PLACEHOLDER, prompt)
+    def wording(self, prompt: str, style: Style, *, transparent: bool) -> Wording:
+        """Return what the model is conditioned on: the caller's words within the templates."""
         template: str = getattr(self.prompt_templates, style.value)
-        return template.replace(PLACEHOLDER, prompt)
+        before, _, after = template.partition(PLACEHOLDER)
+        if transparent:
+            inner_before, _, inner_after = self.prompt_templates.transparent.partition(PLACEHOLDER)
+            before, after = before + inner_before, inner_after + after
+        return Wording(before, prompt, after)
 
     def steps_for(self, quality: Quality) -> int:
         """Return the number of denoising steps."""

@@ -7,23 +7,24 @@ have a thread and a stream of their own, so nothing but ticks keeps a tick waiti
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
-from pathlib import Path
 from queue import Empty, Queue
 
 import torch
 
 from shared.catalogue import ModelSpec
 from shared.errors import AttemptCancelled, CatalogueError
-from worker.engine.devices import describe, memory_bytes, pick_device, used_bytes
-from worker.engine.encoding import EncoderPool
+from shared.tuning_file import default_tuning_file
+from worker.engine.beside.streams import Beside, beside_ticks
 from worker.engine.life import Life
-from worker.engine.request import ImageRequest, ImageResult, Watcher
-from worker.engine.residents import Residents
+from worker.engine.models.devices import describe, memory_bytes, pick_device, used_bytes
+from worker.engine.models.loading import Source
+from worker.engine.models.residents import Residents
+from worker.engine.pictures.encoding import EncoderPool
+from worker.engine.request import ImageRequest, ImageResult, TuningChoice, Watcher
 from worker.engine.rows.batcher import Batcher
-from worker.engine.rows.beside import Beside, beside_ticks
 from worker.engine.rows.caps import Caps
-from worker.engine.warmup import warm_up
+from worker.engine.rows.tuning import Tuning, Tunings
+from worker.engine.rows.warmup import warm_up
 from worker.engine.work import Work
 
 IDLE_TICK_S = 0.25
@@ -35,25 +36,26 @@ class Engine:
 
     def __init__(
         self,
-        specs: Mapping[str, tuple[ModelSpec, Path]],
+        specs: Mapping[str, tuple[ModelSpec, Source]],
         device: str = "auto",
         *,
         torch_threads: int | None = None,
         batch_rows: int | None = None,
-        caps_file: Path | None = None,
+        tuning: TuningChoice | None = None,
         model_memory_bytes: int | None = None,
     ) -> None:
         """Prepare an engine; nothing is loaded before ``start``.
 
         Args:
-            specs: the models to serve by name, each with the folder of its weights; the first is loaded at
-                the start, the others when they are first asked for.
+            specs: the models to serve by name, each with the folder of its weights or what builds it;
+                the first is loaded at the start, the others when they are first asked for.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             torch_threads: CPU threads of torch; by default torch's own choice.
             batch_rows: how many rows share a forward pass; by default 1 on a CPU, and on a GPU what is
                 measured to be best for each model.
             model_memory_bytes: what models on the device may fill; by default most of its memory.
-            caps_file: where such measurements are kept; by default in the user's cache.
+            tuning: how far models are tuned on a GPU, and where that is kept; by default quickly, and
+                in the cache of the user.
 
         Raises:
             ConfigurationError: there is no such device, or no model.
@@ -69,8 +71,12 @@ class Engine:
         self._specs = specs
         self._torch_threads = torch_threads
         self._life = Life()
-        self._residents = Residents(specs, device_, model_memory_bytes)
-        self._caps = Caps(device_, fixed=batch_rows, file=caps_file or default_caps_file(device_))
+        self._caps = Caps(device_, fixed=batch_rows)
+        choice = tuning or TuningChoice()
+        if device_.type != "cpu":
+            choice = choice._replace(file=choice.file or default_tuning_file())
+        self._tunings = Tunings(device_, self._caps, choice)
+        self._residents = Residents(specs, device_, self._tunings.adapt, model_memory_bytes)
         self._queue: Queue[Work | None] = Queue()
         self._ready: Future[None] = Future()
         self._encoders = EncoderPool()
@@ -90,6 +96,11 @@ class Engine:
     def memory_bytes(self) -> tuple[int, int]:
         """What is taken of the device's memory, and all of it; on a CPU, what this process has taken."""
         return used_bytes(self._device), memory_bytes(self._device)
+
+    @property
+    def tunings(self) -> dict[str, Tuning]:
+        """How its models run, by name: those that have been on the device; none on a CPU."""
+        return dict(self._tunings.known)
 
     @property
     def loading(self) -> bool:
@@ -149,7 +160,7 @@ class Engine:
         first = next(iter(self._specs))
         batcher = Batcher(self._residents, self._caps, beside, self._encoders, self._life)
         model = self._residents.get(first)
-        warm_up(model, self._residents.family(first))
+        warm_up(model, self._residents.adapter(first))
         self.capacity = batcher.measure(first)
         self._life.tick()
         return batcher
@@ -161,6 +172,7 @@ class Engine:
             try:
                 work = self._queue.get(block=wait, timeout=IDLE_TICK_S)
             except Empty:
+                batcher.use_idle_moment()
                 return
             if work is not None:
                 batcher.add(work)
@@ -174,14 +186,3 @@ class Engine:
                 return
             if work is not None and work.future.set_running_or_notify_cancel():
                 work.future.set_exception(AttemptCancelled("the engine is closing"))
-
-
-def default_caps_file(device: torch.device) -> Path | None:
-    """Return where measured caps are kept unless told otherwise; nothing is measured on a CPU."""
-    if device.type == "cpu":
-        return None
-    # Not Path.home(), which fails for a user whom the system does not know.
-    with suppress(RuntimeError):
-        # Raised for a user without a home; such a worker measures at each start.
-        return Path.home() / ".cache" / "darkroom" / "batch-rows.json"
-    return None

@@ -1,11 +1,22 @@
 """What goes into the engine, what comes out, and who is told in between."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from PIL.Image import Image
 
+from shared.catalogue import Wording
 from shared.job_warnings import JobWarning
+
+
+class TuningChoice(NamedTuple):
+    """How far models are tuned (``off``, ``quick`` or ``full``), and the file that keeps what was found."""
+
+    level: str = "quick"
+    file: Path | None = None
+    budget_s: float | None = None
+    """Seconds after which no mode is begun; by default those of the level."""
 
 
 class Inspector(Protocol):
@@ -23,10 +34,8 @@ class ImageRequest:
     """Images to draw: one for each seed, alike in everything else."""
 
     model: str
-    prompt: str
-    """The caller's own words; only they are counted as tokens."""
-    conditioning_prompt: str
-    """What the model is conditioned on: the words within the model's templates."""
+    wording: Wording
+    """What the model is conditioned on: the caller's words within the model's templates."""
     negative_prompt: str | None
     width: int
     height: int
@@ -76,6 +85,19 @@ class StageWatcher(Watcher, Protocol):
                 ``encode`` for each image, ``denoise`` once or, where the pipeline runs whole, for each image.
             began_at: by ``time.perf_counter``.
             ended_at: by the same.
+        """
+
+
+@runtime_checkable
+class SpoiltWatcher(Watcher, Protocol):
+    """A watcher that is also told of images whose values were no numbers; one that does not ask is not."""
+
+    def on_no_numbers(self, model: str, *, mended: bool) -> None:
+        """Take note of an image, of no preview. Called on any of the engine's threads.
+
+        Args:
+            model: that drew it.
+            mended: whether decoding it once more in float32 gave a picture; else its request fails.
         """
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from worker.engine.request import ImageRequest, ImageResult, StageWatcher, Watcher
+from worker.engine.request import ImageRequest, ImageResult, SpoiltWatcher, StageWatcher, Watcher
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,3 +20,8 @@ class Work:
         """Tell the watcher when a stage was, if it takes note of that; instants by ``perf_counter``."""
         if isinstance(self.watcher, StageWatcher):
             self.watcher.on_stage(stage, began_at, ended_at)
+
+    def tell_no_numbers(self, *, mended: bool) -> None:
+        """Tell the watcher of an image whose values were no numbers, if it takes note of that."""
+        if isinstance(self.watcher, SpoiltWatcher):
+            self.watcher.on_no_numbers(self.request.model, mended=mended)

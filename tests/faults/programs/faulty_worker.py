@@ -19,7 +19,7 @@ def replace_engine() -> None:
     package.__path__ = [str(REPO_ROOT / "worker" / "engine")]
     sys.modules["worker.engine"] = worker.engine = package
     request = importlib.import_module("worker.engine.request")
-    for name in ("ImageRequest", "ImageResult", "Watcher"):
+    for name in ("ImageRequest", "ImageResult", "TuningChoice", "Watcher"):
         setattr(package, name, getattr(request, name))
     package.Engine = importlib.import_module("tests.faults.programs.light_engine").LightEngine
 

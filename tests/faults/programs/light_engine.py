@@ -59,11 +59,11 @@ class Row:
 
     @property
     def step_s(self) -> float:
-        found = re.search(r"slow:(\d+)", self.request.prompt)
+        found = re.search(r"slow:(\d+)", self.request.wording.words)
         return int(found.group(1) if found else STEP_MS) / 1000
 
     def asks_for(self, poison: str) -> bool:
-        return f"poison:{poison}" in self.request.prompt
+        return f"poison:{poison}" in self.request.wording.words
 
 
 class LightEngine:
@@ -76,13 +76,15 @@ class LightEngine:
         *,
         torch_threads: int | None = None,
         model_memory_bytes: int | None = None,
+        tuning: object = None,
     ) -> None:
-        del device, torch_threads, model_memory_bytes
+        del device, torch_threads, model_memory_bytes, tuning
         self.capacity = int(os.environ.get("FAULTS_CAPACITY", "1"))
         self.device_name = "light"
         self.loading = False
         self.rows = 0
         self.memory_bytes = (0, 1)
+        self.tunings: dict[str, object] = {}
         self.last_tick_at = time.monotonic()
         self._models = tuple(specs)
         self._events = Events(Path(os.environ["FAULTS_EVENTS"]))
@@ -122,7 +124,7 @@ class LightEngine:
                 row = self._queue.get(timeout=IDLE_S) if patient and not rows else self._queue.get_nowait()
             except Empty:
                 break
-            self._events.write("start", row.held, prompt=row.request.prompt)
+            self._events.write("start", row.held, prompt=row.request.wording.words)
             rows.append(row)
         return rows
 
@@ -155,8 +157,8 @@ class LightEngine:
         return None
 
     def _first_try(self, row: Row) -> bool:
-        first = row.request.prompt not in self._tried
-        self._tried.add(row.request.prompt)
+        first = row.request.wording.words not in self._tried
+        self._tried.add(row.request.wording.words)
         return first
 
     def _fail(self, row: Row, error: DarkroomError) -> None:
@@ -167,7 +169,7 @@ class LightEngine:
         images = tuple(_png(row, seed) for seed in row.request.seeds)
         digest = hashlib.sha256(b"".join(images)).hexdigest()
         self._events.write("end", row.held, sha256=digest)
-        row.future.set_result(ImageResult(images, len(row.request.prompt.split()), {"denoise": 0.0}))
+        row.future.set_result(ImageResult(images, len(row.request.wording.words.split()), {"denoise": 0.0}))
 
 
 def _png(row: Row, seed: int) -> bytes:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worker.engine.codecs import encode
-from worker.engine.provenance import TRAINED, Provenance
+from worker.engine.pictures.codecs import encode
+from worker.engine.pictures.provenance import TRAINED, Provenance
 
 
 @pytest.fixture(scope="module")

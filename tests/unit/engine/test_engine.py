@@ -22,7 +22,8 @@ from shared.errors import (
 from tests.tiny_models import write_catalogue
 from tests.unit.engine.drawing import Recorder, RequestMaker, engine_of, picture, pixels
 from tests.waiting import wait_until
-from worker.engine import Engine, ImageRequest, ImageResult
+from worker.engine import Engine, ImageRequest, ImageResult, Tuning
+from worker.engine.stages.tuner import Tuned
 
 PILLOW_NAMES = {"png": "PNG", "webp": "WEBP", "jpeg": "JPEG"}
 
@@ -426,3 +427,18 @@ def test_a_device_that_is_not_there_is_a_configuration_error(tiny_catalogue: Cat
 def test_an_engine_without_models_is_a_configuration_error() -> None:
     with pytest.raises(DarkroomError, match="no model to serve"):
         Engine({})
+
+
+def test_how_its_models_run_is_known_of_those_that_were_loaded_until_now(tiny_catalogue: Catalogue) -> None:
+    engine = engine_of(tiny_catalogue)
+    assert engine.tunings == {}
+    plain = Tuned((), 1, ())
+    tuning = Tuning(plain, plain, plain, "quick", 0)
+
+    # As when a model is loaded for a request, long after the start.
+    engine._tunings.known["plain"] = tuning
+    seen = engine.tunings
+    engine._tunings.known["tiny"] = tuning
+
+    assert seen == {"plain": tuning}
+    assert engine.tunings == {"plain": tuning, "tiny": tuning}

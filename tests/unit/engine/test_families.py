@@ -7,9 +7,10 @@ from typing import Any
 
 import diffusers
 import pytest
+import torch
 
 from shared.catalogue import Catalogue, ModelSpec
-from shared.errors import AttemptCancelled
+from shared.errors import AttemptCancelled, GenerationFailed
 from shared.params import Params
 from shared.settings import REPO_ROOT
 from tests.tiny_models import write_catalogue
@@ -62,6 +63,38 @@ def test_any_pipeline_draws_reports_and_repeats(tmp_path: Path, save: Saver, rep
     assert [step for step, _ in watcher.reports] == reports
     assert picture(together.images[0]).size == (96, 64)
     assert together.images[0] != together.images[1] == alone.images[0]
+
+
+class Witness(Recorder):
+    """Remembers what it was told of images that are no pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, bool]] = []
+
+    def on_no_numbers(self, model: str, *, mended: bool) -> None:
+        self.told.append((model, mended))
+
+
+@pytest.mark.parametrize("save", [save_pixart, SAVERS["StableDiffusionPipeline"]], ids=["whole", "rows"])
+def test_an_image_of_no_numbers_fails_and_its_watcher_is_told(tmp_path: Path, save: Saver) -> None:
+    engine, spec = served(tmp_path, save)
+    good, bad = Witness(), Witness()
+    asked = image_request(
+        Params.model_validate({"prompt": "swan", "seed": 3, "width": 64, "height": 64}), spec
+    )
+    try:
+        engine.submit(asked, good).result(30)
+        vae = engine._residents.get(spec.name).pipeline.vae
+        # In every precision.
+        next(vae.decoder.parameters()).data.fill_(torch.nan)
+
+        with pytest.raises(GenerationFailed, match="values that are no numbers"):
+            engine.submit(asked, bad).result(30)
+    finally:
+        engine.close()
+
+    assert (good.told, bad.told) == ([], [(spec.name, False)])
 
 
 def test_a_pipeline_that_runs_whole_says_that_there_are_no_previews(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shared.catalogue import Catalogue
+from shared.catalogue import Catalogue, ModelSpec
 from shared.errors import CatalogueError
 from tests.tiny_models import save_tiny_pipeline, write_catalogue
-from worker.engine.devices import dtype_for
-from worker.engine.loading import LoadedModel, load
+from worker.engine.models.devices import dtype_for
+from worker.engine.models.loading import LoadedModel, load, settled
 
 CPU = torch.device("cpu")
 
@@ -34,6 +34,17 @@ def test_a_component_can_be_replaced_by_another_file(tmp_path: Path) -> None:
 
     expected = load_file(tmp_path / "swap.safetensors")
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_model_can_come_from_what_builds_it(tmp_path: Path) -> None:
+    spec = Catalogue.load(write_catalogue(tmp_path)).specs[0]
+    read = load(spec, Path(spec.weights), torch.device("cpu"))
+
+    def build(asked: ModelSpec, device: torch.device) -> LoadedModel:
+        assert asked is spec
+        return settled(asked, read.pipeline, device)
+
+    assert load(spec, build, torch.device("cpu")) == read
 
 
 def test_the_scheduler_can_be_another(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shared.catalogue import Sizes
-from worker.engine.background import continue_background
-from worker.engine.pixels import to_picture, to_pixels, to_tensor
+from worker.engine.pictures.background import continue_background
+from worker.engine.pictures.pixels import to_picture, to_pixels, to_tensor
 
 SQUARES = Sizes(
     native_width=64, native_height=64, multiple=16, min_area_px=4096, max_area_px=4096, max_generated_aspect=1

@@ -8,16 +8,20 @@ import torch
 from shared.catalogue import Catalogue
 from shared.errors import GenerationFailed
 from tests.tiny_models import write_catalogue
-from worker.engine.devices import memory_bytes
-from worker.engine.residents import Residents
+from worker.engine.models.devices import memory_bytes
+from worker.engine.models.residents import Residents
+from worker.engine.rows.families.registry import adapt
 
 CPU = torch.device("cpu")
 
 
-def residents(folder: Path, *, memory_gib: float = 0.0001, room_bytes: int | None = None) -> Residents:
+def residents(
+    folder: Path, *, memory_gib: float = 0.0001, room_bytes: int | None = None
+) -> Residents[object]:
     entry = {"memory_gib": memory_gib}
     catalogue = Catalogue.load(write_catalogue(folder, one=entry, two=entry, three=entry))
-    return Residents({spec.name: (spec, Path(spec.weights)) for spec in catalogue.specs}, CPU, room_bytes)
+    specs = {spec.name: (spec, Path(spec.weights)) for spec in catalogue.specs}
+    return Residents(specs, CPU, adapt, room_bytes)
 
 
 def test_models_stay_while_there_is_room(tmp_path: Path) -> None:

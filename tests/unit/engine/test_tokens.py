@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from shared.catalogue import Wording
 from shared.settings import REPO_ROOT
-from worker.engine.tokens import Fitted, count_tokens, fit_prompt
+from worker.engine.models.tokens import Fitted, count_tokens, fit_prompt
 
 TOKENIZER = CLIPTokenizer.from_pretrained(REPO_ROOT / "models" / "glyph" / "tokenizer", local_files_only=True)
 LIMIT = 46
@@ -25,7 +26,7 @@ def test_tokens_are_counted_beyond_the_models_limit(capfd: pytest.CaptureFixture
 
 
 def test_a_prompt_that_fits_is_left_alone() -> None:
-    prompt = fit_prompt(TOKENIZER, "Black  Swan", "Black  Swan, 3d render", LIMIT)
+    prompt = fit_prompt(TOKENIZER, Wording("", "Black  Swan", ", 3d render"), LIMIT)
 
     assert prompt == Fitted("Black  Swan, 3d render", tokens=2, read=2)
 
@@ -33,7 +34,7 @@ def test_a_prompt_that_fits_is_left_alone() -> None:
 def test_a_long_prompt_loses_its_own_end_and_keeps_the_templates() -> None:
     words = "black swan " * 100
 
-    fitted = fit_prompt(TOKENIZER, words, f"an icon of {words}, 3d render", LIMIT)
+    fitted = fit_prompt(TOKENIZER, Wording("an icon of ", words, ", 3d render"), LIMIT)
 
     assert fitted.text.startswith("an icon of black swan black swan")
     assert fitted.text.endswith(" black, 3d render")
@@ -45,7 +46,7 @@ def test_a_long_prompt_loses_its_own_end_and_keeps_the_templates() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(min_size=1, max_size=400))
 def test_any_prompt_fits_with_its_template(words: str) -> None:
-    fitted = fit_prompt(TOKENIZER, words, f"{words}, 3d render", LIMIT)
+    fitted = fit_prompt(TOKENIZER, Wording("", words, ", 3d render"), LIMIT)
 
     assert fitted.text.endswith(", 3d render")
     assert count_tokens(TOKENIZER, fitted.text) <= LIMIT
@@ -61,6 +62,9 @@ def test_a_tokenizer_that_knows_no_places_leaves_the_cutting_to_the_pipeline() -
         def __call__(self, text: str, **_options: Any) -> dict[str, list[int]]:
             return {"input_ids": [0] * len(text.split())}
 
-    assert fit_prompt(Slow(), "a b c", "a b c, 3d", 2) == Fitted("a b c, 3d", 3, 2, reads_ending=False)
-    assert fit_prompt(Slow(), "a b c", "a b c , 3d", 4) == Fitted("a b c , 3d", 3, 3, reads_ending=False)
-    assert fit_prompt(Slow(), "a b c", "of a b c", 3) == Fitted("of a b c", 3, 2)
+    def fitted(before: str, after: str, limit: int) -> Fitted:
+        return fit_prompt(Slow(), Wording(before, "a b c", after), limit)
+
+    assert fitted("", ", 3d", 2) == Fitted("a b c, 3d", 3, 2, reads_ending=False)
+    assert fitted("", " , 3d", 4) == Fitted("a b c , 3d", 3, 3, reads_ending=False)
+    assert fitted("of ", "", 3) == Fitted("of a b c", 3, 2)

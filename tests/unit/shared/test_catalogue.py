@@ -73,7 +73,7 @@ def test_a_prompt_is_rendered_in_its_templates(style: Style, transparent: bool, 
     glyph = SHIPPED.find("glyph")
     assert glyph is not None
 
-    assert glyph.render_prompt("a {prompt}", style, transparent=transparent) == rendered
+    assert glyph.wording("a {prompt}", style, transparent=transparent).text == rendered
 
 
 def test_cost_is_generated_megapixels_times_steps_times_images() -> None:

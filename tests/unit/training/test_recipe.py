@@ -20,7 +20,7 @@ from training.export import export
 from training.files import load
 from training.loop import Budget
 from training.scenes import Composer
-from worker.engine.loading import load as load_model
+from worker.engine.models.loading import load as load_model
 
 # Two things in both styles, one that is only rendered, one that is only drawn, and some that are left out.
 ENTRIES = (

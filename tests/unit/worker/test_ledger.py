@@ -1,7 +1,11 @@
 """What a worker holds: how far each attempt is, and which was told to stop."""
 
+from prometheus_client import REGISTRY
+
 from worker.attempt import Attempt
+from worker.engine.request import SpoiltWatcher
 from worker.ledger import HANDED_BACK, Ledger
+from worker.metrics import expect_models
 
 
 def attempt(job_id: str, token: str = "") -> Attempt:
@@ -17,6 +21,24 @@ def test_an_attempt_is_held_until_it_is_struck_out() -> None:
     ledger.remove(first.attempt)
 
     assert ledger.all() == [second]
+
+
+def test_images_that_are_no_pictures_are_counted_by_what_became_of_them() -> None:
+    held, model = Ledger().add(attempt("a")), "a model of this test"
+
+    def counted() -> dict[str, float | None]:
+        labels = ({"model": model, "outcome": outcome} for outcome in ("mended", "failed"))
+        found = (REGISTRY.get_sample_value("darkroom_worker_no_numbers_total", each) for each in labels)
+        return dict(zip(("mended", "failed"), found, strict=True))
+
+    expect_models([model])
+    assert counted() == {"mended": 0, "failed": 0}
+    held.on_no_numbers(model, mended=True)
+    held.on_no_numbers(model, mended=False)
+    held.on_no_numbers(model, mended=False)
+
+    assert counted() == {"mended": 1, "failed": 2}
+    assert isinstance(held, SpoiltWatcher)
 
 
 def test_a_step_is_news_once() -> None:

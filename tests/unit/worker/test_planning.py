@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.catalogue import Catalogue, ModelSpec
+from shared.catalogue import Catalogue, ModelSpec, Wording
 from shared.params import Background, OutputFormat, Params, Quality, Style
 from shared.settings import REPO_ROOT
 from worker.engine import ImageRequest
@@ -28,8 +28,7 @@ def test_every_choice_reaches_the_engine() -> None:
 
     assert image_request(params, spec) == ImageRequest(
         model="glyph",
-        prompt="Black Swan",
-        conditioning_prompt="Black Swan, transparent background, flat illustration",
+        wording=Wording("", "Black Swan", ", transparent background, flat illustration"),
         negative_prompt="white",
         width=1024,
         height=768,
@@ -48,7 +47,7 @@ def test_the_defaults_are_opaque_vivid_and_of_medium_quality() -> None:
 
     request = image_request(Params(prompt="Black Swan", seed=1), spec)
 
-    assert request.conditioning_prompt == "Black Swan, 3d render"
+    assert request.wording == ("", "Black Swan", ", 3d render")
     assert (request.steps, request.guidance, request.transparent) == (16, 5.0, False)
     assert (request.width, request.height, request.seeds) == (512, 512, (1,))
 

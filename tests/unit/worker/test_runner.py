@@ -103,7 +103,7 @@ def test_one_ring_runs_every_queued_job(slot: MakeSlot) -> None:
 
     assert [at_work.caller.status(job_id) for job_id in ids] == ["succeeded"] * 3
     assert [at_work.images(job_id) for job_id in ids] == [[IMAGE + b"1"]] * 3
-    assert [request.prompt for request in at_work.engine.requests] == [f"prompt of {i}" for i in ids]
+    assert [request.wording.words for request in at_work.engine.requests] == [f"prompt of {i}" for i in ids]
     assert len(at_work.ledger) == 0
 
 
@@ -270,7 +270,7 @@ def test_a_job_that_lost_a_worker_runs_by_itself(slot: MakeSlot) -> None:
     at_work.runner.answer("m")
 
     assert (at_work.caller.status(first), at_work.caller.status(second)) == ("succeeded", "succeeded")
-    assert [request.prompt for request in at_work.engine.requests] == [
+    assert [request.wording.words for request in at_work.engine.requests] == [
         f"prompt of {first}",
         f"prompt of {second}",
     ]

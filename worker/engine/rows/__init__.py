@@ -2,5 +2,5 @@
 
 A row is one image. It is prepared (text encoded, latents drawn), joins the batch of its bucket at any tick,
 and leaves it when its own steps are done; a tick is one forward pass of the denoiser over a bucket's rows.
-What differs between kinds of pipelines is in ``families``; nothing here knows jobs, queues or files.
+What differs between kinds of pipelines is in ``families``; nothing here knows queues or files.
 """

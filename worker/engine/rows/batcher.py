@@ -1,8 +1,12 @@
 """Draws requests together: begins them, ticks their rows in turns, decodes and hands on what is done."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
+
+import structlog
 
 from shared.errors import (
     AttemptCancelled,
@@ -12,35 +16,50 @@ from shared.errors import (
     GenerationFailed,
     OutOfDeviceMemory,
 )
-from worker.engine.arguments import call_arguments, check, fit
-from worker.engine.devices import release_memory
-from worker.engine.encoding import EncoderPool
-from worker.engine.exclusive import draw_whole
+from worker.engine.beside.groups import Kind
+from worker.engine.beside.streams import Beside
+from worker.engine.beside.texts import Entries
 from worker.engine.failures import translate
-from worker.engine.findings import find
 from worker.engine.life import Life
-from worker.engine.loading import LoadedModel
-from worker.engine.residents import Residents
+from worker.engine.models.arguments import Call, call_arguments, check, fit
+from worker.engine.models.devices import release_memory
+from worker.engine.models.findings import find
+from worker.engine.models.loading import LoadedModel
+from worker.engine.models.residents import Residents
+from worker.engine.pictures.encoding import EncoderPool
 from worker.engine.rows.admission import Admission
-from worker.engine.rows.beside import Beside
 from worker.engine.rows.buckets import Buckets, Key
 from worker.engine.rows.caps import Caps
-from worker.engine.rows.decoding import decode
-from worker.engine.rows.job import Job, Member
+from worker.engine.rows.decoding import Undecoded, decode
+from worker.engine.rows.drawing import Drawing, Member
+from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.showing import show
-from worker.engine.timed import timed
-from worker.engine.warmup import first_request
+from worker.engine.timed import Timed, timed
+from worker.engine.whole.alone import draw_whole
 from worker.engine.work import Work
 
-HELD_PASSES = 2
-"""Rows that are held, as a multiple of those of one forward pass."""
+OFTEN = 3
+"""Runs of one shape after which it is worth a recording."""
+HELD_PASSES = 3
+"""Rows that are held, as a multiple of those of one forward pass, where text and decoding overlap the ticks:
+as many again are prepared, and as many again decoded."""
+REPLACED_PASSES = 2
+"""The same where they do not and a pass takes several: so a row that leaves is replaced at once."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class Batcher:
     """Every request that was submitted and has not ended. Only the engine's thread calls it."""
 
     def __init__(
-        self, residents: Residents, caps: Caps, beside: Beside, encoders: EncoderPool, life: Life
+        self,
+        residents: Residents[RowFamily | None],
+        caps: Caps,
+        beside: Beside,
+        encoders: EncoderPool,
+        life: Life,
     ) -> None:
         self._residents = residents
         self._caps = caps
@@ -49,18 +68,16 @@ class Batcher:
         self._life = life
         self._admission = Admission(self._can_join)
         self._buckets = Buckets()
-        self._jobs: list[Job] = []
+        self._drawings: list[Drawing] = []
         self._broken: DeviceBroken | None = None
 
     def measure(self, name: str) -> int:
-        """Return how many rows may be held at once, by what a model's forward pass takes at its native size.
-
-        They are more than one pass takes, unless that is one: so a row that leaves is replaced at once.
-        """
+        """Return how many rows may be held at once, by what a pass takes at the model's native size."""
         spec = self._resident(name).spec
-        if self._residents.family(name) is not None:
+        if self._residents.adapter(name) is not None:
             cap = self._caps.of(Key(name, spec.sizes.native_width, spec.sizes.native_height, 0))
-            self._admission.room_rows = cap if cap == 1 else HELD_PASSES * cap
+            several = 1 if cap == 1 else REPLACED_PASSES
+            self._admission.room_rows = cap * (HELD_PASSES if self._beside.overlaps else several)
         return self._admission.room_rows
 
     def add(self, work: Work) -> None:
@@ -70,7 +87,7 @@ class Batcher:
     @property
     def is_waiting(self) -> bool:
         """Whether a turn would do nothing, until a request is added or what runs beside is done."""
-        return len(self._buckets) == 0 and (len(self._jobs) > 0 or len(self._admission) == 0)
+        return len(self._buckets) == 0 and (len(self._drawings) > 0 or len(self._admission) == 0)
 
     def turn(self) -> None:
         """Begin what may begin, tick once, and end what is done."""
@@ -83,22 +100,38 @@ class Batcher:
         if self._broken is not None:
             self.end(self._broken)
 
+    def use_idle_moment(self) -> None:
+        """Record one run that has been asked for often without a recording; nothing is being drawn."""
+        if self._drawings or len(self._admission):
+            return
+        families = (self._residents.adapter(name) for name in self._residents.names())
+        for graphs in (graphs for family in families if family is not None for graphs in family.graphs):
+            wanted = graphs.wanted(OFTEN)
+            if wanted is None:
+                continue
+            try:
+                graphs.record(*wanted)
+            except Exception as error:  # noqa: BLE001 - then it runs as it did, and is not tried again
+                log.warning("graph.not_recorded", error=type(error).__name__)
+                self._release()
+            return
+
     def end(self, error: DarkroomError) -> None:
         """End every request with an error."""
         for work in self._admission.take_all():
             if work.future.set_running_or_notify_cancel():
                 work.future.set_exception(error)
-        for job in list(self._jobs):
-            self._drop(job, error)
+        for drawing in list(self._drawings):
+            self._drop(drawing, error)
 
     # --- beginning
 
     def _can_join(self, work: Work) -> bool:
         name = work.request.model
-        return name in self._residents.names() and self._residents.family(name) is not None
+        return name in self._residents.names() and self._residents.adapter(name) is not None
 
     def _begin_waiting(self) -> None:
-        while (work := self._admission.next(sum(job.images for job in self._jobs))) is not None:
+        while (work := self._admission.next(sum(drawing.images for drawing in self._drawings))) is not None:
             if not work.future.set_running_or_notify_cancel():
                 continue
             try:
@@ -113,7 +146,7 @@ class Batcher:
         work.tell_stage("queue", work.submitted_at, asked_at)
         work.tell_stage("load", asked_at, loaded_at)
         load_s = loaded_at - asked_at
-        family = self._residents.family(work.request.model)
+        family = self._residents.adapter(work.request.model)
         if family is None:
             draw_whole(model, work, self._encoders, self._life, load_s)
             return
@@ -121,13 +154,22 @@ class Batcher:
         if work.watcher.stop_requested():
             raise AttemptCancelled
         prompt = fit(model, work.request)
-        job = Job(work, model, family, load_s, find(model, work.request, prompt))
-        job.tell()
-        arguments = call_arguments(model, work.request, prompt)
-        job.rows = self._beside.run(
-            lambda: timed(lambda: [family.prepare(arguments, seed) for seed in work.request.seeds])
-        )
-        self._jobs.append(job)
+        call = family.call(call_arguments(model, work.request, prompt))
+        text = self._text(family, call)
+        noise = [self._beside.ahead(partial(family.draw, call, seed)) for seed in work.request.seeds]
+        drawing = Drawing(work, model, family, load_s, find(model, work.request, prompt), call, text, noise)
+        drawing.tell()
+        self._drawings.append(drawing)
+
+    def _text(self, family: RowFamily, call: Call) -> Future[Timed[Entries]]:
+        """Return the encoded text, at once where it is known, else together with others that wait."""
+        known = family.texts.find(family.text_key(call))
+        if known is not None:
+            found: Future[Timed[Entries]] = Future()
+            found.set_result(timed(lambda: known))
+            return found
+        group = "text", family.model.spec.name, family.text_group(call)
+        return self._beside.add(Kind(group, family.encode_all, family.texts_together, self._release), call)
 
     def _resident(self, name: str) -> LoadedModel:
         with self._life.while_loading():
@@ -136,17 +178,14 @@ class Batcher:
             except CatalogueError as error:
                 msg = f"model {name!r} could not be loaded"
                 raise GenerationFailed(msg) from error
-            family = self._residents.family(name)
-            if family is not None:
-                self._caps.measure(family, lambda: call_arguments(model, first_request(model.spec)))
             return model
 
     def _join_prepared(self) -> None:
-        for job in list(self._jobs):
-            if job.members or not job.rows.done():
+        for drawing in list(self._drawings):
+            if drawing.members or not drawing.is_prepared:
                 continue
-            with self._failing_alone(job):
-                for member in job.take_rows():
+            with self._failing_alone(drawing):
+                for member in drawing.begin_rows():
                     self._beside.share(member.row.tensors())
                     self._buckets.add(member)
 
@@ -161,79 +200,88 @@ class Batcher:
         advanced = self._run(*batch)
         self._beside.pace()
         seconds = perf_counter() - started_at
-        for job in dict.fromkeys(member.job for member in advanced):
+        for drawing in dict.fromkeys(member.drawing for member in advanced):
             self._life.tick()
-            with self._failing_alone(job):
-                job.tell(seconds)
+            with self._failing_alone(drawing):
+                drawing.tell(seconds)
         for member in advanced:
-            if member.row.is_done and not member.job.has_ended:
+            if member.row.is_done and not member.drawing.has_ended:
                 self._decode(member)
         for member in advanced:
             show(member, self._beside, self._encoders)
 
     def _run(self, key: Key, members: list[Member]) -> list[Member]:
         """Take a batch one tick further; those that got there."""
-        family = members[0].job.family
+        family = members[0].drawing.family
         try:
             predictions = family.predict([member.row for member in members])
         except Exception as error:  # noqa: BLE001 - what it was decides who fails
             return self._run_smaller(key, members, error)
         for member, prediction in zip(members, predictions, strict=True):
-            if not member.job.has_ended:
-                with self._failing_alone(member.job):
+            if not member.drawing.has_ended:
+                with self._failing_alone(member.drawing):
                     member.previews.look(member.row, prediction)
                     family.advance(member.row, prediction)
-        return [member for member in members if not member.job.has_ended]
+        return [member for member in members if not member.drawing.has_ended]
 
     def _run_smaller(self, key: Key, members: list[Member], error: Exception) -> list[Member]:
         """Do what can be done after a batch raised: a smaller one, or fail the row whose fault it is."""
         failure = translate(error, key.model)
         if len(members) == 1 or isinstance(failure, DeviceBroken):
-            self._drop(members[0].job, self._failure(error, key.model))
+            self._drop(members[0].drawing, self._failure(error, key.model))
             return []
         if isinstance(failure, OutOfDeviceMemory):
             # No row has moved, so the next tick simply runs them again, fewer at a time.
             self._caps.halve(key, len(members))
-            members[0].job.family.texts.clear()
+            members[0].drawing.family.texts.clear()
             release_memory(members[0].row.latents.device)
             return []
-        return [done for member in members if not member.job.has_ended for done in self._run(key, [member])]
+        return [
+            done for member in members if not member.drawing.has_ended for done in self._run(key, [member])
+        ]
 
     def _decode(self, member: Member) -> None:
         self._buckets.remove(member)
-        family, row, transparent = member.job.family, member.row, member.job.work.request.transparent
-        member.pixels = self._beside.run(lambda: timed(lambda: decode(family, row, transparent=transparent)))
+        family, row = member.drawing.family, member.row
+        group = "decode", family.model.spec.name, row.width, row.height
+        kind = Kind(group, partial(decode, family), family.decodings_together, self._release)
+        work = member.drawing.work
+        image = Undecoded(row, row.latents, work.request.transparent, work.tell_no_numbers)
+        member.pixels = self._beside.add(kind, image)
+
+    def _release(self) -> None:
+        release_memory(self._residents.device)
 
     # --- ending
 
     def _stop_told(self) -> None:
-        for job in list(self._jobs):
-            with self._failing_alone(job):
-                if job.work.watcher.stop_requested():
+        for drawing in list(self._drawings):
+            with self._failing_alone(drawing):
+                if drawing.work.watcher.stop_requested():
                     raise AttemptCancelled
 
     def _hand_on_decoded(self) -> None:
-        for job in list(self._jobs):
-            with self._failing_alone(job):
-                if job.hand_on(self._encoders):
-                    job.has_ended = True
-                    self._jobs.remove(job)
+        for drawing in list(self._drawings):
+            with self._failing_alone(drawing):
+                if drawing.hand_on(self._encoders):
+                    drawing.has_ended = True
+                    self._drawings.remove(drawing)
 
     @contextmanager
-    def _failing_alone(self, job: Job) -> Iterator[None]:
-        """End the job, and no other, with whatever is raised meanwhile."""
+    def _failing_alone(self, drawing: Drawing) -> Iterator[None]:
+        """End the drawing, and no other, with whatever is raised meanwhile."""
         try:
             yield
         except BaseException as error:  # noqa: BLE001 - one request's failure must not end the engine
-            self._drop(job, self._failure(error, job.work.request.model))
+            self._drop(drawing, self._failure(error, drawing.work.request.model))
 
-    def _drop(self, job: Job, error: DarkroomError) -> None:
-        job.has_ended = True
-        self._jobs.remove(job)
-        for member in job.members:
+    def _drop(self, drawing: Drawing, error: DarkroomError) -> None:
+        drawing.has_ended = True
+        self._drawings.remove(drawing)
+        for member in drawing.members:
             self._buckets.remove(member)
-        job.tell_denoised()
-        job.work.future.set_exception(error)
+        drawing.tell_denoised()
+        drawing.work.future.set_exception(error)
 
     def _failure(self, error: BaseException, model: str) -> DarkroomError:
         failure = translate(error, model)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from worker.engine.rows.job import Member
+from worker.engine.rows.drawing import Member
 
 
 class Key(NamedTuple):
@@ -57,7 +57,7 @@ class Buckets:
     def add(self, member: Member) -> None:
         """Let a row join its bucket."""
         row = member.row
-        key = Key(member.job.model.spec.name, row.width, row.height, row.text_class)
+        key = Key(member.drawing.model.spec.name, row.width, row.height, row.text_class)
         if key not in self._buckets:
             self._buckets[key] = Bucket(key)
             self._buckets.move_to_end(key, last=False)

@@ -1,13 +1,12 @@
 """One image being denoised."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-Entry = Mapping[str, torch.Tensor]
-"""What one entry of the denoiser's batch is conditioned on, by the family's own names."""
+from worker.engine.beside.texts import Entry
 
 
 @dataclass
@@ -52,6 +51,14 @@ class Row:
     def steps_after(self, ticks: int) -> int:
         """Return how many of the asked steps so many ticks make."""
         return min(ticks * self.steps // len(self.timesteps), self.steps)
+
+    def in_float32(self) -> "Row":
+        """Return the same in full precision."""
+        entries = tuple(
+            {name: value.float() if value.is_floating_point() else value for name, value in entry.items()}
+            for entry in self.entries
+        )
+        return replace(self, latents=self.latents.float(), entries=entries)
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Return every tensor that its preparation made."""

@@ -2,11 +2,12 @@
 
 from contextlib import ExitStack
 
-from worker.engine.encoding import EncoderPool
+from worker.engine.beside.groups import alone
+from worker.engine.beside.streams import Beside
+from worker.engine.pictures.encoding import EncoderPool
 from worker.engine.request import PreviewWatcher
-from worker.engine.rows.beside import Beside
-from worker.engine.rows.decoding import decode_preview
-from worker.engine.rows.job import Member
+from worker.engine.rows.decoding import Undecoded, decode_preview
+from worker.engine.rows.drawing import Member
 from worker.engine.rows.previews import Shot
 
 
@@ -18,21 +19,20 @@ def show(member: Member, beside: Beside, encoders: EncoderPool) -> None:
     """
     shot = member.previews.start()
     if shot is not None:
-        beside.run(lambda: _decode(member, shot, encoders))
+        beside.add(alone(lambda: _decode(member, shot, encoders)), None)
 
 
 def _decode(member: Member, shot: Shot, encoders: EncoderPool) -> None:
-    job, watcher = member.job, member.job.work.watcher
+    drawing, watcher = member.drawing, member.drawing.work.watcher
     with ExitStack() as failing:
         failing.callback(member.previews.arrive)
         if not member.is_on_its_way or not isinstance(watcher, PreviewWatcher):
             return
-        pixels = decode_preview(
-            job.family, member.row, shot.latents, transparent=job.work.request.transparent
-        )
-        image = job.members.index(member)
+        preview = Undecoded(member.row, shot.latents, drawing.work.request.transparent)
+        pixels = decode_preview(drawing.family, preview)
+        image = drawing.members.index(member)
         sent = encoders.preview(
-            job.encoding,
+            drawing.encoding,
             pixels,
             image,
             lambda file: watcher.on_preview(image, shot.partial, file),

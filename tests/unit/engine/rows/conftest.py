@@ -9,7 +9,7 @@ import torch
 from shared.catalogue import Catalogue
 from tests.tiny_models import write_catalogue
 from tests.unit.engine.rows.tiny import SAVERS
-from worker.engine.loading import LoadedModel, load
+from worker.engine.models.loading import LoadedModel, load
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.families.registry import adapt
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from worker.engine.loading import LoadedModel
+from worker.engine.models.loading import LoadedModel
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.row import Row
 

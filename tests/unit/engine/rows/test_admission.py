@@ -1,5 +1,6 @@
 """Which waiting request begins next."""
 
+from shared.catalogue import Wording
 from worker.engine import ImageRequest
 from worker.engine.rows.admission import SWAP_WAIT_S, Admission
 from worker.engine.work import Work
@@ -16,8 +17,7 @@ class Nobody:
 def work(model: str = "here", images: int = 1) -> Work:
     request = ImageRequest(
         model=model,
-        prompt="",
-        conditioning_prompt="",
+        wording=Wording("", "", ""),
         negative_prompt=None,
         width=64,
         height=64,

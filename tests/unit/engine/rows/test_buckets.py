@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from worker.engine.rows.buckets import Buckets, Key
-from worker.engine.rows.job import Member
+from worker.engine.rows.drawing import Member
 from worker.engine.rows.row import Row
 
 
@@ -23,8 +23,8 @@ def member(width: int = 64, model: str = "tiny", text_class: int = 32, entries: 
         height=64,
         text_class=text_class,
     )
-    job: Any = SimpleNamespace(model=SimpleNamespace(spec=SimpleNamespace(name=model)))
-    return Member(row, job)
+    drawing: Any = SimpleNamespace(model=SimpleNamespace(spec=SimpleNamespace(name=model)))
+    return Member(row, drawing)
 
 
 def filled(*members: Member) -> Buckets:

@@ -18,12 +18,12 @@ from tests.unit.engine.drawing import Recorder, RequestMaker, Viewer, engine_of,
 from tests.unit.engine.rows.drawing import tick
 from tests.waiting import wait_until
 from worker.engine import Engine
-from worker.engine.arguments import call_arguments
-from worker.engine.encoding import EncoderPool
-from worker.engine.pixels import to_pixels
-from worker.engine.rows.beside import Between
+from worker.engine.beside.streams import Between
+from worker.engine.models.arguments import call_arguments
+from worker.engine.pictures.encoding import EncoderPool
+from worker.engine.pictures.pixels import to_pixels
 from worker.engine.rows.clean import clean_latents
-from worker.engine.rows.job import Member
+from worker.engine.rows.drawing import Member
 from worker.engine.rows.previews import Previews, Shot
 from worker.engine.rows.showing import show
 from worker.engine.work import Work
@@ -84,7 +84,7 @@ def test_previews_of_a_transparent_image_keep_their_alpha(engine: Engine, make_r
 def test_what_is_shown_is_what_the_row_is_heading_for(engine: Engine, make_request: RequestMaker) -> None:
     request, viewer = make_request(partial_images=1), Viewer(only_one)
     engine.submit(request, viewer).result(30)
-    model, family = engine._residents.get("tiny"), engine._residents.family("tiny")
+    model, family = engine._residents.get("tiny"), engine._residents.adapter("tiny")
     assert family is not None
 
     with torch.inference_mode():
@@ -139,13 +139,13 @@ def test_a_preview_that_fails_is_left_out_and_the_image_comes(
 
 def test_one_that_comes_late_is_not_even_decoded(make_request: RequestMaker) -> None:
     decoded: list[object] = []
-    job: Any = SimpleNamespace(
+    drawing: Any = SimpleNamespace(
         work=Work(make_request(), Viewer()),
         has_ended=False,
         family=SimpleNamespace(decode=lambda *args: decoded.append(args)),
     )
     row: Any = SimpleNamespace()
-    member = Member(row, job, Previews((1,)), pixels=Future())
+    member = Member(row, drawing, Previews((1,)), pixels=Future())
     member.previews._taken = Shot(0, torch.zeros(1))
     encoders = EncoderPool()
 

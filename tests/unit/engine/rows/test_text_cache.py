@@ -2,7 +2,7 @@
 
 import torch
 
-from worker.engine.rows.text_cache import Entries, TextCache, size_bytes
+from worker.engine.beside.texts import Entries, TextCache, size_bytes
 
 ENTRIES: Entries = ({"text": torch.zeros(25)},)
 

@@ -136,7 +136,7 @@ def save_flux2_klein(folder: Path) -> dict[str, Any]:
         transformer=Flux2Transformer2DModel(
             in_channels=16,
             num_layers=1,
-            num_single_layers=1,
+            num_single_layers=2,
             attention_head_dim=WIDTH,
             num_attention_heads=1,
             joint_attention_dim=3 * WIDTH,

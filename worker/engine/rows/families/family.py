@@ -7,17 +7,23 @@ forward pass holds rows of different requests, each at its own timestep.
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 
-from worker.engine.loading import LoadedModel
-from worker.engine.rows.row import Entry, Row
-from worker.engine.rows.text_cache import TextCache
-
-Call = Mapping[str, Any]
-"""The arguments of the pipeline's own call, with its defaults filled in."""
+from worker.engine.beside.groups import Sizes
+from worker.engine.beside.texts import Entries, TextCache
+from worker.engine.models.arguments import Call
+from worker.engine.models.loading import LoadedModel
+from worker.engine.rows.families.plans import Noise, Plan, Plans
+from worker.engine.rows.families.timesteps import noise_from, timesteps_of
+from worker.engine.rows.row import Row
+from worker.engine.stages.graphs import Graphs
+from worker.engine.stages.inputs import Inputs
+from worker.engine.stages.modes import Mode
+from worker.engine.stages.recordable import Recordable
 
 HANDLED = frozenset(
     {"prompt", "negative_prompt", "width", "height", "num_inference_steps", "output_type", "guidance_scale"}
@@ -31,13 +37,40 @@ class RowFamily(ABC):
     """Arguments of the pipeline's call that this adapter knows beside those that all know."""
     text_arguments: ClassVar[tuple[str, ...]] = ("prompt", "negative_prompt")
     """Arguments that decide, with guidance, what the encoded text is."""
+    has_fixed_shapes: ClassVar[bool] = True
+    """Whether what its denoiser is given has a shape that depends only on size, length class and entries."""
+    encodes_together: ClassVar[bool] = True
+    """Whether its pipeline encodes several texts in one run as it encodes each alone."""
+    schedule_arguments: ClassVar[tuple[str, ...]] = ()
+    """Arguments that decide, beside size and steps, what the scheduler is told."""
+    guidance_argument: ClassVar[str] = "guidance_scale"
+    """The argument that says how strongly rows with two entries are led."""
 
     def __init__(self, model: LoadedModel) -> None:
         self.model = model
         self.pipeline = model.pipeline
         self.texts = TextCache()
+        self._plans = Plans()
+        self.denoiser, self.decoder = Graphs(self.forward), Graphs(self._decode)
+        self.encoders = self._recordable_encoders()
+        self.texts_together, self.decodings_together = Sizes(), Sizes()
         parameters = inspect.signature(self.pipeline.__call__).parameters.values()
         self._defaults = {each.name: each.default for each in parameters}
+
+    @property
+    def graphs(self) -> tuple[Graphs[Any], ...]:
+        """The recordings of all its stages."""
+        return (self.denoiser, self.decoder, *(each.graphs for each in self.encoders))
+
+    def _recordable_encoders(self) -> tuple[Recordable, ...]:
+        if not self.encodes_together:
+            return ()
+        names = ("text_encoder", "text_encoder_2", "text_encoder_3")
+        encoders = [getattr(self.pipeline, name, None) for name in names]
+        made = tuple(Recordable(encoder) for encoder in encoders if encoder is not None)
+        for recordable in made:
+            recordable.install()
+        return made
 
     @classmethod
     def handles(cls, model: LoadedModel) -> bool:
@@ -45,47 +78,189 @@ class RowFamily(ABC):
         asked = {model.spec.guidance_argument, *model.spec.arguments}
         return asked <= HANDLED | cls.handled
 
+    def call(self, arguments: Call) -> Call:
+        """Return the arguments of the pipeline's own call with its defaults filled in."""
+        return {**self._defaults, **arguments}
+
     def prepare(self, arguments: Call, seed: int) -> Row:
-        """Return a new row.
+        """Return a new row: its text, its noise and its timesteps, one after the other."""
+        call = self.call(arguments)
+        return self.begin(call, self.text(call), self.draw(call, seed))
+
+    def text(self, call: Call) -> Entries:
+        """Return a call's encoded text, from the cache where it is there."""
+        return self.texts.get(self.text_key(call), lambda: self.encode(call))
+
+    def text_key(self, call: Call) -> Hashable:
+        """Return what the encoded text depends on."""
+        return (self.is_guided(call), *(call[name] for name in self.text_arguments))
+
+    def encode_all(self, calls: Sequence[Call]) -> list[Entries]:
+        """Encode the texts of several calls of one :meth:`text_group` in one run of the encoder."""
+        first = calls[0]
+        if len(calls) == 1:
+            return [self.texts.get(self.text_key(first), lambda: self.encode(first))]
+        lists = {name: [call[name] for call in calls] for name in self._texts_of(first)}
+        together = self.encode({**first, **lists})
+        # Copies, or each would keep the memory of all.
+        entries: list[Entries] = [
+            tuple({name: part[i : i + 1].clone() for name, part in entry.items()} for entry in together)
+            for i in range(len(calls))
+        ]
+        for call, own in zip(calls, entries, strict=True):
+            self.texts.put(self.text_key(call), own)
+        return entries
+
+    def text_group(self, call: Call) -> Hashable:
+        """Return what texts must have in common to be encoded in one run."""
+        if not self.encodes_together:
+            return self.text_key(call)
+        texts = self._texts_of(call)
+        rest = tuple(call[name] for name in self.text_arguments if name not in texts)
+        return (self.is_guided(call), texts, rest)
+
+    def _texts_of(self, call: Call) -> tuple[str, ...]:
+        return tuple(name for name in self.text_arguments if isinstance(call[name], str))
+
+    def draw(self, call: Call, seed: int) -> Noise:
+        """Return a row's first latents, drawn on the CPU so that a seed means the same on every device.
+
+        It asks nothing of the device, so it may run on any thread and before the text is known.
+        """
+        generator = torch.Generator("cpu").manual_seed(seed)
+        latents, ids = self.drawn(call, self._pipeline_with(self._plan(call).scheduler), [generator])
+        if self.device.type == "cuda":
+            # Else the copy to the device would wait for it.
+            latents = latents.pin_memory()
+        return Noise(latents, ids, generator)
+
+    def begin(self, call: Call, entries: Entries, noise: Noise) -> Row:
+        """Return a row that is ready for its first step.
 
         Args:
-            arguments: those of the pipeline's own call.
-            seed: of the row's own generator, always on the CPU so that it means the same on every device.
+            call: what is asked.
+            entries: of the encoded text; they are shared with other rows and must not be changed.
+            noise: of the row's own.
         """
-        call = {**self._defaults, **arguments}
-        key = (self.is_guided(call), *(call[name] for name in self.text_arguments))
-        entries = self.texts.get(key, lambda: self.encode(call))
-        generator = torch.Generator("cpu").manual_seed(seed)
-        return self.begin(call, self._own_pipeline(), entries, [generator])
+        plan, generator = self._plan(call), [noise.generator]
+        scheduler = plan.own_scheduler()
+        return Row(
+            scheduler=scheduler,
+            timesteps=plan.timesteps,
+            latents=noise.latents.to(self.device, non_blocking=True),
+            entries=self.conditioned(call, entries),
+            guidance=call[self.guidance_argument],
+            steps=call["num_inference_steps"],
+            width=call["width"],
+            height=call["height"],
+            text_class=self.text_class(entries),
+            step_arguments=self.step_arguments(call, self._pipeline_with(scheduler), generator),
+            extras=self.extras(call, entries, plan.ids_on(self.device, noise.ids)),
+        )
 
     @abstractmethod
     def is_guided(self, call: Call) -> bool:
         """Whether rows of this call have two entries."""
 
     @abstractmethod
-    def encode(self, call: Call) -> tuple[Entry, ...]:
+    def encode(self, call: Call) -> Entries:
         """Encode the text; entries in the order in which the pipeline's own call batches them."""
 
+    @property
+    def denoising(self) -> torch.nn.Module:
+        """The network that denoises."""
+        network: torch.nn.Module = self.pipeline.transformer
+        return network
+
+    @contextmanager
+    def denoising_in_float32(self) -> Iterator[None]:
+        """Denoise in full precision meanwhile, with a copy of the weights that is made for it."""
+        network = self.denoising
+        (name,) = (name for name, part in self.pipeline.components.items() if part is network)
+        exact = type(network).from_config(network.config).float()  # type: ignore[attr-defined]
+        exact.load_state_dict(network.state_dict())
+        setattr(self.pipeline, name, exact.to(self.device).eval())
+        try:
+            yield
+        finally:
+            setattr(self.pipeline, name, network)
+
+    def text_modes(self) -> tuple[Mode, ...]:
+        """Return ways of encoding text that only this family's pipeline allows."""
+        return ()
+
+    @property
     @abstractmethod
-    def begin(
+    def channels(self) -> int:
+        """Channels of the latents that the pipeline draws."""
+
+    def schedule(self, _call: Call) -> dict[str, Any]:
+        """Return what the scheduler is told beside the number of steps."""
+        return {}
+
+    def drawn(
         self,
         call: Call,
         pipeline: Any,  # noqa: ANN401 - diffusers is untyped
-        entries: tuple[Entry, ...],
         generator: list[torch.Generator],
-    ) -> Row:
-        """Draw the first latents and set the timesteps.
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the latents and ids of the pipeline's own ``prepare_latents`` for one image, on the CPU."""
+        size, cpu = (call["height"], call["width"]), torch.device("cpu")
+        found = pipeline.prepare_latents(1, self.channels, *size, self.latents_dtype, cpu, generator)
+        latents, ids = found if isinstance(found, tuple) else (found, None)
+        return latents, ids
 
-        Args:
-            call: what is asked.
-            pipeline: the pipeline with a scheduler of the row's own.
-            entries: of the encoded text; they are shared with other rows and must not be changed.
-            generator: of the row's own, in a list as the pipeline's methods want it.
-        """
+    @property
+    def latents_dtype(self) -> torch.dtype:
+        """The type that latents begin in: by default that of the encoded text."""
+        dtype: torch.dtype = self.pipeline.text_encoder.dtype
+        return dtype
 
-    @abstractmethod
+    def extras(self, _call: Call, _entries: Entries, _ids: torch.Tensor | None) -> dict[str, Any]:
+        """Return what else the family needs of a row; ``ids`` are those of its latents, on the device."""
+        return {}
+
+    def conditioned(self, _call: Call, entries: Entries) -> Entries:
+        """Return the entries with what they are conditioned on beside their text."""
+        return entries
+
+    def text_class(self, entries: Entries) -> int:
+        """Return the class of the texts: rows share a forward pass only with rows of the same."""
+        return entries[-1]["text"].shape[1]
+
+    def step_arguments(
+        self,
+        _call: Call,
+        pipeline: Any,  # noqa: ANN401 - diffusers is untyped
+        generator: list[torch.Generator],
+    ) -> dict[str, Any]:
+        """Return what the scheduler's steps are told."""
+        return noise_from(pipeline.scheduler, generator)
+
+    def tokens(self, call: Call, patch: int = 2) -> int:
+        """Return how many patches of so many latents a side an image has."""
+        side = patch * self.pipeline.vae_scale_factor
+        return int((call["height"] // side) * (call["width"] // side))
+
     def predict(self, rows: Sequence[Row]) -> list[torch.Tensor]:
         """Run the denoiser once for rows of one bucket; guided predictions, each shaped as its latents."""
+        parts = by_row(rows, self.denoiser(self.inputs(rows)))
+        return [self.guided(row, part) for row, part in parts]
+
+    @abstractmethod
+    def inputs(self, rows: Sequence[Row]) -> Inputs:
+        """Return what the denoiser is given for rows of one bucket."""
+
+    @abstractmethod
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        """Run the denoiser; (entries, …)."""
+
+    def guided(self, row: Row, output: torch.Tensor) -> torch.Tensor:
+        """Lead away from the first entry towards the second; (1 or 2, …) to (1, …)."""
+        if len(row.entries) == 1:
+            return output
+        negative, positive = output.chunk(2)
+        return negative + row.guidance * (positive - negative)
 
     def advance(self, row: Row, prediction: torch.Tensor) -> None:
         """Take the row's latents to its next timestep by its own scheduler."""
@@ -103,8 +278,25 @@ class RowFamily(ABC):
             latents: others in place of the row's own, of the same shape and type.
         """
         encoded = self.unpack(row, row.latents if latents is None else latents)
-        (image,) = self.pipeline.vae.decode(encoded, return_dict=False)
-        return self.finish(row, image)
+        return self.finish(row, self.decoded(encoded))
+
+    def decoded(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Run the decoder; (images, …) to (images, channels, …), -1 to 1."""
+        return self.decoder(Inputs({"latents": encoded}))
+
+    def _decode(self, inputs: Inputs) -> torch.Tensor:
+        images: torch.Tensor = self.pipeline.vae.decode(inputs.batched["latents"], return_dict=False)[0]
+        return images
+
+    def decoded_in_float32(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Do the same in full precision, with a copy of the weights that is made for it."""
+        vae = self.pipeline.vae
+        # Not a deep copy: what is compiled within belongs to the original.
+        again = type(vae).from_config(vae.config).float()
+        again.load_state_dict(vae.state_dict())
+        images: torch.Tensor
+        images = again.to(encoded.device).eval().decode(encoded.float(), return_dict=False)[0]
+        return images
 
     @abstractmethod
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
@@ -115,18 +307,43 @@ class RowFamily(ABC):
         images: torch.Tensor = self.pipeline.image_processor.postprocess(image, output_type="pt")
         return images[0]
 
-    def _own_pipeline(self) -> Any:  # noqa: ANN401 - diffusers is untyped
-        """Return the pipeline with a scheduler that nothing else uses."""
+    @property
+    def device(self) -> torch.device:
+        """Where its rows are denoised."""
+        # Not the pipeline's own property, which looks through every part of its networks: 4 to 20 ms.
+        return next(self.denoising.parameters()).device
+
+    def _plan(self, call: Call) -> Plan:
+        names = ("width", "height", "num_inference_steps", *self.schedule_arguments)
+        return self._plans.get(tuple(call[name] for name in names), lambda: self._planned(call))
+
+    def _planned(self, call: Call) -> Plan:
+        pipeline = self._pipeline_with(self.model.fresh_scheduler())
+        timesteps = timesteps_of(pipeline, call, **self.schedule(call))
+        if hasattr(pipeline.scheduler, "set_begin_index"):
+            # Else each row's scheduler looks its first step up on the device, and waits for it.
+            pipeline.scheduler.set_begin_index(0)
+        return Plan(pipeline.scheduler, timesteps)
+
+    def _pipeline_with(self, scheduler: Any) -> Any:  # noqa: ANN401 - diffusers is untyped
+        """Return the pipeline with another scheduler."""
         pipeline = copy.copy(self.pipeline)
-        pipeline.scheduler = self.model.fresh_scheduler()
+        pipeline.scheduler = scheduler
         return pipeline
 
 
-def gather(rows: Sequence[Row], name: str) -> torch.Tensor | None:
-    """Return one tensor of every entry, (entries, …), or nothing where the entries have none."""
-    if name not in rows[0].entries[0]:
-        return None
-    return torch.cat([entry[name] for row in rows for entry in row.entries])
+def gather(rows: Sequence[Row], *names: str) -> dict[str, torch.Tensor]:
+    """Return each of these of every entry, (entries, …); what the entries do not have is left out."""
+    return {
+        name: torch.cat([entry[name] for row in rows for entry in row.entries])
+        for name in names
+        if name in rows[0].entries[0]
+    }
+
+
+def dtype_of(network: torch.nn.Module) -> torch.dtype:
+    """Return what a network computes in; its own property looks through all of its parts for that."""
+    return next(network.parameters()).dtype
 
 
 def repeat_latents(rows: Sequence[Row]) -> torch.Tensor:

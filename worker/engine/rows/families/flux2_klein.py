@@ -7,10 +7,13 @@ import torch
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from typing_extensions import override
 
-from worker.engine.rows.families.family import Call, RowFamily, by_row, gather, repeat_latents, timesteps_now
-from worker.engine.rows.families.guidance import guide
-from worker.engine.rows.families.timesteps import flow_sigmas, noise_from, timesteps_of
-from worker.engine.rows.row import Entry, Row
+from worker.engine.beside.texts import Entries, Entry
+from worker.engine.models.arguments import Call
+from worker.engine.rows.families.family import RowFamily, dtype_of, gather, repeat_latents, timesteps_now
+from worker.engine.rows.families.timesteps import flow_sigmas
+from worker.engine.rows.row import Row
+from worker.engine.stages.inputs import Inputs
+from worker.engine.stages.modes import FewerLayers, Mode
 
 
 class Flux2Klein(RowFamily):
@@ -24,65 +27,66 @@ class Flux2Klein(RowFamily):
         return call["guidance_scale"] > 1 and not self.pipeline.config.is_distilled
 
     @override
-    def encode(self, call: Call) -> tuple[Entry, ...]:
+    def encode(self, call: Call) -> Entries:
         # The pipeline takes no negative prompt: guidance leads away from no words at all.
-        prompts = ("", call["prompt"]) if self.is_guided(call) else (call["prompt"],)
+        words = call["prompt"]
+        none = [""] * len(words) if isinstance(words, list) else ""
+        prompts = (none, words) if self.is_guided(call) else (words,)
         return tuple(self._encode(prompt, call) for prompt in prompts)
 
-    def _encode(self, prompt: str, call: Call) -> Entry:
+    def _encode(self, prompt: str | list[str], call: Call) -> Entry:
         text, text_ids = self.pipeline.encode_prompt(
             prompt,
+            self.device,
             max_sequence_length=call["max_sequence_length"],
             text_encoder_out_layers=call["text_encoder_out_layers"],
         )
         return {"text": text, "text_ids": text_ids}
 
     @override
-    def begin(
-        self, call: Call, pipeline: Any, entries: tuple[Entry, ...], generator: list[torch.Generator]
-    ) -> Row:
-        text = entries[-1]["text"]
-        latents, image_ids = pipeline.prepare_latents(
-            1,
-            pipeline.transformer.config.in_channels // 4,
-            call["height"],
-            call["width"],
-            text.dtype,
-            text.device,
-            generator,
-        )
-        mu = compute_empirical_mu(latents.shape[1], call["num_inference_steps"])
-        timesteps = timesteps_of(pipeline, call, sigmas=flow_sigmas(pipeline, call), mu=mu)
-        if hasattr(pipeline.scheduler, "set_begin_index"):
-            pipeline.scheduler.set_begin_index(0)
-        return Row(
-            scheduler=pipeline.scheduler,
-            timesteps=timesteps,
-            latents=latents,
-            entries=entries,
-            guidance=call["guidance_scale"],
-            steps=call["num_inference_steps"],
-            width=call["width"],
-            height=call["height"],
-            text_class=text.shape[1],
-            step_arguments=noise_from(pipeline.scheduler, generator),
-            extras={"image_ids": image_ids},
+    def text_modes(self) -> tuple[Mode, ...]:
+        return (FewerLayers(max(self.call({})["text_encoder_out_layers"])),)
+
+    @property
+    @override
+    def channels(self) -> int:
+        return int(self.pipeline.transformer.config.in_channels // 4)
+
+    @override
+    def schedule(self, call: Call) -> dict[str, Any]:
+        mu = compute_empirical_mu(self.tokens(call), call["num_inference_steps"])
+        return {"sigmas": flow_sigmas(self.pipeline, call), "mu": mu}
+
+    @override
+    def extras(self, call: Call, entries: Entries, ids: torch.Tensor | None) -> dict[str, Any]:
+        return {"image_ids": ids}
+
+    @override
+    def inputs(self, rows: Sequence[Row]) -> Inputs:
+        latents, first = repeat_latents(rows), rows[0]
+        return Inputs(
+            {
+                "latents": latents.to(dtype_of(self.denoising)),
+                "timestep": timesteps_now(rows).to(latents.dtype) / 1000,
+                **gather(rows, "text"),
+            },
+            {"text_ids": first.entries[0]["text_ids"], "image_ids": first.extras["image_ids"]},
         )
 
     @override
-    def predict(self, rows: Sequence[Row]) -> list[torch.Tensor]:
-        latents = repeat_latents(rows)
-        first = rows[0]
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        output: torch.Tensor
+        given, shared = inputs.batched, inputs.shared
         (output,) = self.pipeline.transformer(
-            hidden_states=latents.to(self.pipeline.transformer.dtype),
-            timestep=timesteps_now(rows).to(latents.dtype) / 1000,
+            hidden_states=given["latents"],
+            timestep=given["timestep"],
             guidance=None,
-            encoder_hidden_states=gather(rows, "text"),
-            txt_ids=first.entries[0]["text_ids"],
-            img_ids=first.extras["image_ids"],
+            encoder_hidden_states=given["text"],
+            txt_ids=shared["text_ids"],
+            img_ids=shared["image_ids"],
             return_dict=False,
         )
-        return [guide(row, part) for row, part in by_row(rows, output)]
+        return output
 
     @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:

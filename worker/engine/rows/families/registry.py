@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
-from worker.engine.loading import LoadedModel
+from worker.engine.models.loading import LoadedModel
 from worker.engine.rows.families.family import RowFamily
 
 ADAPTERS: Final[Mapping[str, tuple[str, str]]] = {

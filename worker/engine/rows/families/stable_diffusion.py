@@ -7,10 +7,11 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from typing_extensions import override
 
-from worker.engine.rows.families.family import Call, RowFamily, by_row, gather, timesteps_now
-from worker.engine.rows.families.guidance import guide
-from worker.engine.rows.families.timesteps import timesteps_of
-from worker.engine.rows.row import Entry, Row
+from worker.engine.beside.texts import Entries
+from worker.engine.models.arguments import Call
+from worker.engine.rows.families.family import RowFamily, gather, timesteps_now
+from worker.engine.rows.row import Row
+from worker.engine.stages.inputs import Inputs
 
 
 class StableDiffusion(RowFamily):
@@ -18,17 +19,19 @@ class StableDiffusion(RowFamily):
 
     handled: ClassVar[frozenset[str]] = frozenset({"guidance_rescale", "clip_skip", "eta"})
     text_arguments: ClassVar[tuple[str, ...]] = ("prompt", "negative_prompt", "clip_skip")
+    conditions: ClassVar[tuple[str, ...]] = ()
+    """What the UNet is conditioned on beside text and timestep, by its own names."""
 
     @override
     def is_guided(self, call: Call) -> bool:
         return call["guidance_scale"] > 1 and self.pipeline.unet.config.time_cond_proj_dim is None
 
     @override
-    def encode(self, call: Call) -> tuple[Entry, ...]:
+    def encode(self, call: Call) -> Entries:
         guided = self.is_guided(call)
         positive, negative = self.pipeline.encode_prompt(
             call["prompt"],
-            self.pipeline.device,
+            self.device,
             1,
             guided,
             call["negative_prompt"],
@@ -36,62 +39,65 @@ class StableDiffusion(RowFamily):
         )
         return ({"text": negative}, {"text": positive}) if guided else ({"text": positive},)
 
+    @property
     @override
-    def begin(
-        self, call: Call, pipeline: Any, entries: tuple[Entry, ...], generator: list[torch.Generator]
-    ) -> Row:
-        timesteps = timesteps_of(pipeline, call)
-        text = entries[-1]["text"]
-        latents = pipeline.prepare_latents(
-            1,
-            pipeline.unet.config.in_channels,
-            call["height"],
-            call["width"],
-            text.dtype,
-            text.device,
-            generator,
-        )
-        return Row(
-            scheduler=pipeline.scheduler,
-            timesteps=timesteps,
-            latents=latents,
-            entries=self._with_guidance_embedding(entries, call, latents),
-            guidance=call["guidance_scale"],
-            steps=call["num_inference_steps"],
-            width=call["width"],
-            height=call["height"],
-            text_class=text.shape[1],
-            step_arguments=pipeline.prepare_extra_step_kwargs(generator, call["eta"]),
-            extras={"rescale": call["guidance_rescale"]},
-        )
+    def denoising(self) -> torch.nn.Module:
+        network: torch.nn.Module = self.pipeline.unet
+        return network
 
-    def _with_guidance_embedding(
-        self, entries: tuple[Entry, ...], call: Call, latents: torch.Tensor
-    ) -> tuple[Entry, ...]:
-        """Add the strength of guidance as an input, which consistency models are told instead."""
+    @property
+    @override
+    def channels(self) -> int:
+        return int(self.pipeline.unet.config.in_channels)
+
+    @override
+    def extras(self, call: Call, entries: Entries, ids: torch.Tensor | None) -> dict[str, Any]:
+        return {"rescale": call["guidance_rescale"]}
+
+    @override
+    def step_arguments(self, call: Call, pipeline: Any, generator: list[torch.Generator]) -> dict[str, Any]:
+        arguments: dict[str, Any] = pipeline.prepare_extra_step_kwargs(generator, call["eta"])
+        return arguments
+
+    @override
+    def conditioned(self, call: Call, entries: Entries) -> Entries:
+        # Consistency models are told the strength of guidance as an input.
         width = self.pipeline.unet.config.time_cond_proj_dim
         if width is None:
             return entries
         strength = torch.tensor(call["guidance_scale"] - 1).repeat(1)
         embedding = self.pipeline.get_guidance_scale_embedding(strength, embedding_dim=width)
-        added = {"guidance": embedding.to(latents)}
+        added = {"guidance": embedding.to(entries[-1]["text"])}
         return tuple({**entry, **added} for entry in entries)
 
     @override
-    def predict(self, rows: Sequence[Row]) -> list[torch.Tensor]:
+    def inputs(self, rows: Sequence[Row]) -> Inputs:
+        latents = torch.cat([latents for row in rows for latents in [_scaled(row)] * len(row.entries)])
+        given = {"latents": latents, "timestep": timesteps_now(rows)}
+        return Inputs({**given, **gather(rows, "text", "guidance", *self.conditions)})
+
+    @override
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        output: torch.Tensor
+        given = inputs.batched
         (output,) = self.pipeline.unet(
-            torch.cat([latents for row in rows for latents in [_scaled(row)] * len(row.entries)]),
-            timesteps_now(rows),
-            encoder_hidden_states=gather(rows, "text"),
-            timestep_cond=gather(rows, "guidance"),
-            added_cond_kwargs=self.conditions(rows),
+            given["latents"],
+            given["timestep"],
+            encoder_hidden_states=given["text"],
+            timestep_cond=given.get("guidance"),
+            added_cond_kwargs={name: given[name] for name in self.conditions} or None,
             return_dict=False,
         )
-        return [_guided(row, part) for row, part in by_row(rows, output)]
+        return output
 
-    def conditions(self, _rows: Sequence[Row]) -> dict[str, torch.Tensor | None] | None:
-        """Return what the UNet is conditioned on beside text and timestep."""
-        return None
+    @override
+    def guided(self, row: Row, output: torch.Tensor) -> torch.Tensor:
+        """Return the guided prediction, rescaled where that is asked for."""
+        guided, strength = super().guided(row, output), row.extras["rescale"]
+        if len(row.entries) == 1 or strength <= 0:
+            return guided
+        rescaled: torch.Tensor = rescale_noise_cfg(guided, output[1:], strength)  # type: ignore[no-untyped-call]
+        return rescaled
 
     @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
@@ -113,13 +119,3 @@ def _scaled(row: Row) -> torch.Tensor:
         return row.latents
     scaled: torch.Tensor = row.scheduler.scale_model_input(row.latents, row.timestep)
     return scaled
-
-
-def _guided(row: Row, output: torch.Tensor) -> torch.Tensor:
-    """Return the guided prediction, rescaled where that is asked for."""
-    guided = guide(row, output)
-    if len(row.entries) == 1 or row.extras["rescale"] <= 0:
-        return guided
-    strength = row.extras["rescale"]
-    rescaled: torch.Tensor = rescale_noise_cfg(guided, output[1:], strength)  # type: ignore[no-untyped-call]
-    return rescaled

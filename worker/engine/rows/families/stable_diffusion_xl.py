@@ -1,21 +1,23 @@
 """Stable Diffusion XL, and what is distilled from it."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from typing_extensions import override
 
-from worker.engine.loading import LoadedModel
-from worker.engine.rows.families.family import Call, RowFamily, gather
+from worker.engine.beside.texts import Entries, Entry
+from worker.engine.models.arguments import Call
+from worker.engine.models.loading import LoadedModel
+from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.families.stable_diffusion import StableDiffusion
-from worker.engine.rows.row import Entry, Row
+from worker.engine.rows.row import Row
 
 
 class StableDiffusionXL(StableDiffusion):
     """``StableDiffusionXLPipeline``: a UNet that is also told the pooled text and the size."""
 
     handled: ClassVar = StableDiffusion.handled | {"prompt_2", "negative_prompt_2"}
+    conditions: ClassVar = ("text_embeds", "time_ids")
     text_arguments: ClassVar[tuple[str, ...]] = (
         "prompt",
         "prompt_2",
@@ -32,43 +34,33 @@ class StableDiffusionXL(StableDiffusion):
             vae.to(torch.float32)
 
     @override
-    def encode(self, call: Call) -> tuple[Entry, ...]:
+    def encode(self, call: Call) -> Entries:
         guided = self.is_guided(call)
         positive, negative, pooled, negative_pooled = self.pipeline.encode_prompt(
             prompt=call["prompt"],
             prompt_2=call["prompt_2"],
-            device=self.pipeline.device,
+            device=self.device,
             do_classifier_free_guidance=guided,
             negative_prompt=call["negative_prompt"],
             negative_prompt_2=call["negative_prompt_2"],
             clip_skip=call["clip_skip"],
         )
-        entry = {"text": positive, "pooled": pooled}
-        return ({"text": negative, "pooled": negative_pooled}, entry) if guided else (entry,)
+        entry = {"text": positive, "text_embeds": pooled}
+        return ({"text": negative, "text_embeds": negative_pooled}, entry) if guided else (entry,)
 
     @override
-    def begin(
-        self, call: Call, pipeline: Any, entries: tuple[Entry, ...], generator: list[torch.Generator]
-    ) -> Row:
-        row = super().begin(call, pipeline, entries, generator)
-        if hasattr(row.scheduler, "set_begin_index"):
-            row.scheduler.set_begin_index(0)
+    def conditioned(self, call: Call, entries: Entries) -> Entries:
         sizes = self._sizes(call, entries[-1])
-        row.entries = tuple({**entry, "sizes": sizes} for entry in row.entries)
-        return row
+        return tuple({**entry, "time_ids": sizes} for entry in super().conditioned(call, entries))
 
     def _sizes(self, call: Call, entry: Entry) -> torch.Tensor:
         """Return original size, crop and target size, (1, 6)."""
         size, second = (call["height"], call["width"]), self.pipeline.text_encoder_2
-        width = entry["pooled"].shape[-1] if second is None else second.config.projection_dim
+        width = entry["text_embeds"].shape[-1] if second is None else second.config.projection_dim
         sizes: torch.Tensor = self.pipeline._get_add_time_ids(  # noqa: SLF001
             size, (0, 0), size, dtype=entry["text"].dtype, text_encoder_projection_dim=int(width)
         )
         return sizes.to(entry["text"].device)
-
-    @override
-    def conditions(self, rows: Sequence[Row]) -> dict[str, torch.Tensor | None]:
-        return {"text_embeds": gather(rows, "pooled"), "time_ids": gather(rows, "sizes")}
 
     @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:

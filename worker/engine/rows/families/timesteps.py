@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 
-from worker.engine.rows.families.family import Call
+from worker.engine.models.arguments import Call
 
 
 def timesteps_of(pipeline: Any, call: Call, **arguments: Any) -> torch.Tensor:  # noqa: ANN401

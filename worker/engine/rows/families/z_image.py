@@ -7,16 +7,22 @@ import torch
 from diffusers.pipelines.z_image.pipeline_z_image import get_default_z_image_sigmas
 from typing_extensions import override
 
-from worker.engine.rows.families.family import Call, RowFamily, repeat_latents, timesteps_now
+from worker.engine.beside.texts import Entries
+from worker.engine.models.arguments import Call
+from worker.engine.rows.families.family import RowFamily, dtype_of, repeat_latents, timesteps_now
 from worker.engine.rows.families.text_length import text_class
-from worker.engine.rows.families.timesteps import noise_from, shift_of, timesteps_of
-from worker.engine.rows.row import Entry, Row
+from worker.engine.rows.families.timesteps import shift_of
+from worker.engine.rows.row import Row
+from worker.engine.stages.inputs import Inputs
+from worker.engine.stages.modes import FewerLayers, Mode
 
 
 class ZImage(RowFamily):
     """``ZImagePipeline``: a transformer over lists of images and of texts, which it pads and masks itself."""
 
+    encodes_together: ClassVar = False
     handled: ClassVar = frozenset({"max_sequence_length"})
+    has_fixed_shapes: ClassVar = False
     text_arguments: ClassVar = ("prompt", "negative_prompt", "max_sequence_length")
 
     @override
@@ -25,10 +31,11 @@ class ZImage(RowFamily):
         return guided
 
     @override
-    def encode(self, call: Call) -> tuple[Entry, ...]:
+    def encode(self, call: Call) -> Entries:
         # The positive text comes first in this family; (tokens, width) each.
         positive, negative = self.pipeline.encode_prompt(
             prompt=call["prompt"],
+            device=self.device,
             negative_prompt=call["negative_prompt"],
             do_classifier_free_guidance=self.is_guided(call),
             max_sequence_length=call["max_sequence_length"],
@@ -36,57 +43,54 @@ class ZImage(RowFamily):
         return tuple({"text": text} for text in (*positive, *negative))
 
     @override
-    def begin(
-        self, call: Call, pipeline: Any, entries: tuple[Entry, ...], generator: list[torch.Generator]
-    ) -> Row:
-        latents = pipeline.prepare_latents(
-            1,
-            pipeline.transformer.in_channels,
-            call["height"],
-            call["width"],
-            torch.float32,
-            entries[0]["text"].device,
-            generator,
-        )
-        tokens = (latents.shape[2] // 2) * (latents.shape[3] // 2)
-        sigmas = get_default_z_image_sigmas(call["num_inference_steps"])
-        timesteps = timesteps_of(pipeline, call, sigmas=sigmas, mu=shift_of(pipeline, tokens))
-        pipeline.scheduler.set_begin_index(0)
-        return Row(
-            scheduler=pipeline.scheduler,
-            timesteps=timesteps,
-            latents=latents,
-            entries=entries,
-            guidance=call["guidance_scale"],
-            steps=call["num_inference_steps"],
-            width=call["width"],
-            height=call["height"],
-            text_class=max(text_class(len(entry["text"])) for entry in entries),
-            step_arguments=noise_from(pipeline.scheduler, generator),
-        )
+    def text_modes(self) -> tuple[Mode, ...]:
+        # What the last layer but one says is read.
+        return (FewerLayers(len(self.pipeline.text_encoder.layers) - 1),)
+
+    @property
+    @override
+    def channels(self) -> int:
+        return int(self.pipeline.transformer.in_channels)
 
     @override
-    def predict(self, rows: Sequence[Row]) -> list[torch.Tensor]:
-        transformer = self.pipeline.transformer
-        latents = repeat_latents(rows).to(transformer.dtype).unsqueeze(2)
-        (output,) = transformer(
-            list(latents.unbind(dim=0)),
-            (1000 - timesteps_now(rows)) / 1000,
-            [entry["text"] for row in rows for entry in row.entries],
-            return_dict=False,
-        )
-        parts = iter(output)
-        return [-_guided(row, [next(parts).float() for _ in row.entries]) for row in rows]
+    def schedule(self, call: Call) -> dict[str, Any]:
+        sigmas = get_default_z_image_sigmas(call["num_inference_steps"])
+        return {"sigmas": sigmas, "mu": shift_of(self.pipeline, self.tokens(call))}
+
+    @property
+    @override
+    def latents_dtype(self) -> torch.dtype:
+        return torch.float32
+
+    @override
+    def text_class(self, entries: Entries) -> int:
+        return max(text_class(len(entry["text"])) for entry in entries)
+
+    @override
+    def inputs(self, rows: Sequence[Row]) -> Inputs:
+        latents = repeat_latents(rows).to(dtype_of(self.denoising)).unsqueeze(2)
+        given = {"latents": latents, "timestep": (1000 - timesteps_now(rows)) / 1000}
+        return Inputs(given, {"texts": [entry["text"] for row in rows for entry in row.entries]})
+
+    @override
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        latents, timestep = inputs.batched["latents"], inputs.batched["timestep"]
+        texts = inputs.shared["texts"]
+        (output,) = self.pipeline.transformer(list(latents.unbind()), timestep, texts, return_dict=False)
+        return torch.stack(output)
+
+    @override
+    def guided(self, row: Row, output: torch.Tensor) -> torch.Tensor:
+        """Lead from the second entry past the first; (1 or 2, channels, 1, …) to (1, channels, 1, …)."""
+        positive, *negative = output.float()
+        guided = positive + row.guidance * (positive - negative[0]) if negative else positive
+        led: torch.Tensor = -guided.transpose(0, 1)
+        return led
 
     @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
         vae = self.pipeline.vae
-        unpacked: torch.Tensor = latents.to(vae.dtype) / vae.config.scaling_factor + vae.config.shift_factor
+        unpacked: torch.Tensor = (
+            latents.to(dtype_of(vae)) / vae.config.scaling_factor + vae.config.shift_factor
+        )
         return unpacked
-
-
-def _guided(row: Row, outputs: list[torch.Tensor]) -> torch.Tensor:
-    """Lead from the second entry past the first; each (channels, 1, height, width) to (1, channels, …)."""
-    positive, *negative = outputs
-    guided = positive + row.guidance * (positive - negative[0]) if negative else positive
-    return guided.transpose(0, 1)

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from shared.catalogue import ModelSpec
 from shared.catalogue.places import component_file
 from shared.errors import CatalogueError
-from worker.engine.devices import dtype_for
+from worker.engine.models.devices import dtype_for
 
 
 @dataclass(frozen=True)
@@ -48,35 +49,37 @@ class LoadedModel:
         return copy.deepcopy(self.pipeline.scheduler)
 
 
-def load(spec: ModelSpec, folder: Path, device: torch.device) -> LoadedModel:
+Source = Path | Callable[[ModelSpec, torch.device], LoadedModel]
+"""Where a model comes from: the folder of its weights, or what builds it, as benchmarks do."""
+
+
+def load(spec: ModelSpec, source: Source, device: torch.device) -> LoadedModel:
     """Load a model.
 
     Raises:
         CatalogueError: the folder, or the entry, is wrong; the message names the entry.
     """
     _be_quiet()
+    if not isinstance(source, Path):
+        return source(spec, device)
     try:
-        pipeline = _pipeline(spec, folder, device)
+        model = settled(spec, _read(spec, source, device), device)
     except Exception as error:
-        msg = f"model {spec.name!r}: {folder} cannot be loaded: {_first_line(error)}"
+        msg = f"model {spec.name!r}: {source} cannot be loaded: {_first_line(error)}"
         raise CatalogueError(msg) from error
     for attribute in (spec.tokenizer, "scheduler"):
-        if getattr(pipeline, attribute, None) is None:
+        if getattr(model.pipeline, attribute, None) is None:
             msg = f"model {spec.name!r}: its pipeline has no component {attribute!r}"
             raise CatalogueError(msg)
-    return LoadedModel(spec, pipeline, frozenset(inspect.signature(pipeline.__call__).parameters))
+    return model
 
 
-def _pipeline(spec: ModelSpec, folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - diffusers is untyped
-    dtype = dtype_for(spec, device)
-    pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-        folder,
-        dtype=dtype,
-        variant=spec.variant,
-        local_files_only=True,
-        use_safetensors=True,
-        **_replaced_components(spec, folder, dtype),
-    )
+def settled(spec: ModelSpec, pipeline: Any, device: torch.device) -> LoadedModel:  # noqa: ANN401
+    """Return a pipeline, wherever it comes from, ready to draw: with the entry's scheduler, on the device.
+
+    Raises:
+        TypeError: it is not of the entry's family.
+    """
     if type(pipeline).__name__ != spec.family:
         msg = f"it is a {type(pipeline).__name__}, the entry says {spec.family}"
         raise TypeError(msg)
@@ -86,7 +89,19 @@ def _pipeline(spec: ModelSpec, folder: Path, device: torch.device) -> Any:  # no
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)
     _lay_out(pipeline)
-    return pipeline
+    return LoadedModel(spec, pipeline, frozenset(inspect.signature(pipeline.__call__).parameters))
+
+
+def _read(spec: ModelSpec, folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - diffusers is untyped
+    dtype = dtype_for(spec, device)
+    return DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+        folder,
+        dtype=dtype,
+        variant=spec.variant,
+        local_files_only=True,
+        use_safetensors=True,
+        **_replaced_components(spec, folder, dtype),
+    )
 
 
 def _replaced_components(spec: ModelSpec, folder: Path, dtype: torch.dtype) -> dict[str, torch.nn.Module]:

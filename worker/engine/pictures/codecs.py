@@ -8,7 +8,7 @@ from zlib import Z_RLE
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from worker.engine.provenance import Provenance
+from worker.engine.pictures.provenance import Provenance
 
 PNG_LEVEL: Final = 1
 WEBP_METHOD: Final = 0

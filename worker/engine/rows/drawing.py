@@ -5,24 +5,27 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from worker.engine.encoding import EncoderPool, Encoding
-from worker.engine.findings import Findings
-from worker.engine.loading import LoadedModel
-from worker.engine.pixels import Pixels
+from worker.engine.beside.texts import Entries
+from worker.engine.models.arguments import Call
+from worker.engine.models.findings import Findings
+from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.encoding import EncoderPool, Encoding
+from worker.engine.pictures.pixels import Pixels
 from worker.engine.request import PreviewWatcher
 from worker.engine.rows.families.family import RowFamily
+from worker.engine.rows.families.plans import Noise
 from worker.engine.rows.previews import Previews, preview_steps
 from worker.engine.rows.row import Row
-from worker.engine.timed import Timed
+from worker.engine.timed import Timed, timed
 from worker.engine.work import Work
 
 
 @dataclass(eq=False)
 class Member:
-    """One row and the job it belongs to."""
+    """One row and the drawing it belongs to."""
 
     row: Row
-    job: "Job"
+    drawing: "Drawing"
     previews: Previews = field(default_factory=Previews)
     pixels: Future[Timed[Pixels]] | None = None
     """Once all steps are done."""
@@ -30,11 +33,11 @@ class Member:
     @property
     def is_on_its_way(self) -> bool:
         """Whether a preview still says something: the image itself is not being decoded yet."""
-        return self.pixels is None and not self.job.has_ended
+        return self.pixels is None and not self.drawing.has_ended
 
 
 @dataclass(eq=False)
-class Job:
+class Drawing:
     """A request whose images are being drawn."""
 
     work: Work
@@ -42,7 +45,9 @@ class Job:
     family: RowFamily
     load_s: float
     findings: Findings
-    rows: Future[Timed[list[Row]]] = field(default_factory=Future)
+    call: Call
+    text: Future[Timed[Entries]]
+    noise: Sequence[Future[Noise]]
     members: Sequence[Member] = ()
     has_ended: bool = False
     encoding: Encoding = field(init=False)
@@ -60,14 +65,22 @@ class Job:
         """How many images are asked for; each is a row."""
         return len(self.work.request.seeds)
 
-    def take_rows(self) -> Sequence[Member]:
-        """Take the prepared rows in.
+    @property
+    def is_prepared(self) -> bool:
+        """Whether all that its rows begin with is there."""
+        return self.text.done() and all(each.done() for each in self.noise)
+
+    def begin_rows(self) -> Sequence[Member]:
+        """Begin the rows; it is prepared.
 
         Raises:
             Exception: whatever preparing them raised.
         """
-        rows = self.rows.result()
-        self._denoise_s += rows.seconds
+        text = self.text.result()
+        rows = timed(
+            lambda: [self.family.begin(self.call, text.result, each.result()) for each in self.noise]
+        )
+        self._denoise_s += text.seconds + rows.seconds
         steps = preview_steps(self.work.request.steps, self._previews)
         self.members = [Member(row, self, Previews(steps)) for row in rows.result]
         return self.members

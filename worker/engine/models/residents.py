@@ -1,44 +1,48 @@
 """Which models are on the device now: the one asked for, and others while there is room."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 import torch
 
 from shared.catalogue import ModelSpec
 from shared.errors import GenerationFailed
-from worker.engine.devices import memory_bytes, release_memory
-from worker.engine.loading import LoadedModel, load
-from worker.engine.rows.families.family import RowFamily
-from worker.engine.rows.families.registry import adapt
+from worker.engine.models.devices import memory_bytes, release_memory
+from worker.engine.models.loading import LoadedModel, Source, load
+
+A = TypeVar("A")
+"""What draws with a model."""
 
 ROOM = 0.9
 """The share of the device's memory that models may fill; the rest is for everything else."""
 
 
-class Residents:
+class Residents(Generic[A]):
     """Loads models when they are needed and drops the one unused for longest when room is short."""
 
     def __init__(
         self,
-        specs: Mapping[str, tuple[ModelSpec, Path]],
+        specs: Mapping[str, tuple[ModelSpec, Source]],
         device: torch.device,
+        adapt: Callable[[LoadedModel], A],
         room_bytes: int | None = None,
     ) -> None:
         """Begin with none on the device.
 
         Args:
-            specs: the models by name, each with the folder of its weights.
+            specs: the models by name, each with where it comes from.
             device: where they go.
+            adapt: makes what draws with a loaded model.
             room_bytes: what models may fill; by default most of the device's memory.
         """
         self.device = device
         self._room_bytes = room_bytes if room_bytes is not None else int(ROOM * memory_bytes(device))
         self._specs = specs
+        self._adapt = adapt
         self._weights_bytes: dict[str, int] = {}
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
-        self._families: dict[str, RowFamily | None] = {}
+        self._adapters: dict[str, A] = {}
 
     def get(self, name: str) -> LoadedModel:
         """Return a model, loading it if need be.
@@ -51,17 +55,17 @@ class Residents:
             if name not in self._specs:
                 msg = f"this worker does not serve model {name!r}"
                 raise GenerationFailed(msg)
-            spec, folder = self._specs[name]
+            spec, source = self._specs[name]
             self._make_room(spec.memory_bytes)
-            model = load(spec, folder, self.device)
-            self._loaded[name], self._families[name] = model, adapt(model)
+            model = load(spec, source, self.device)
+            self._loaded[name], self._adapters[name] = model, self._adapt(model)
             self._weights_bytes[name] = model.weights_bytes()
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
-    def family(self, name: str) -> RowFamily | None:
-        """Return the row adapter of a model on the device, or nothing where its pipeline runs whole."""
-        return self._families[name]
+    def adapter(self, name: str) -> A:
+        """Return what draws with a model on the device."""
+        return self._adapters[name]
 
     def names(self) -> tuple[str, ...]:
         """Return the models on the device, the one unused for longest first."""
@@ -74,7 +78,7 @@ class Residents:
         """
         while self._loaded and self._filled_bytes() + wanted_bytes > self._room_bytes:
             name, _ = self._loaded.popitem(last=False)
-            del self._families[name]
+            del self._adapters[name]
             release_memory(self.device)
 
     def _filled_bytes(self) -> int:

@@ -1,15 +1,17 @@
 """Encoded prompts that may be asked for again: by the other images of a request, or by the next one."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from threading import Lock
 from typing import Final
 
-from worker.engine.rows.row import Entry
+import torch
 
 ROOM_BYTES: Final = 256 * 2**20
 """A prompt takes 0.2 MB for Stable Diffusion and 8 MB for FLUX.2 [klein]."""
 
+Entry = Mapping[str, torch.Tensor]
+"""What one entry of the denoiser's batch is conditioned on, by the family's own names."""
 Entries = tuple[Entry, ...]
 
 
@@ -24,16 +26,25 @@ class TextCache:
 
     def get(self, key: Hashable, encode: Callable[[], Entries]) -> Entries:
         """Return the entries for a key, encoding them if need be."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        entries = encode()
+        found = self.find(key)
+        return found if found is not None else self.put(key, encode())
+
+    def find(self, key: Hashable) -> Entries | None:
+        """Return the entries for a key, or nothing."""
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = entries
-                self._filled_bytes += size_bytes(entries)
-                self._shrink()
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def put(self, key: Hashable, entries: Entries) -> Entries:
+        """Keep the entries for a key, and return those that are kept."""
+        with self._lock:
+            if key in self._kept:
+                return self._kept[key]
+            self._kept[key] = entries
+            self._filled_bytes += size_bytes(entries)
+            self._shrink()
         return entries
 
     def clear(self) -> None:

@@ -1,11 +1,16 @@
 """What a request asks of its model's pipeline: whether it may, and with which arguments."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from shared.catalogue import ModelSpec, Wording
 from shared.errors import GenerationFailed
-from worker.engine.loading import LoadedModel
+from worker.engine.models.loading import LoadedModel
+from worker.engine.models.tokens import Fitted, fit_prompt
 from worker.engine.request import ImageRequest
-from worker.engine.tokens import Fitted, fit_prompt
+
+Call = Mapping[str, Any]
+"""The arguments of a pipeline's own call."""
 
 
 def check(model: LoadedModel, request: ImageRequest) -> None:
@@ -27,8 +32,7 @@ def check(model: LoadedModel, request: ImageRequest) -> None:
 
 def fit(model: LoadedModel, request: ImageRequest) -> Fitted:
     """Return what the model reads of the request's prompt."""
-    limit = model.spec.token_limit
-    return fit_prompt(model.tokenizer, request.prompt, request.conditioning_prompt, limit)
+    return fit_prompt(model.tokenizer, request.wording, model.spec.token_limit)
 
 
 def call_arguments(model: LoadedModel, request: ImageRequest, prompt: Fitted | None = None) -> dict[str, Any]:
@@ -53,3 +57,20 @@ def call_arguments(model: LoadedModel, request: ImageRequest, prompt: Fitted | N
     if request.negative_prompt is not None:
         arguments["negative_prompt"] = request.negative_prompt
     return arguments
+
+
+def first_request(spec: ModelSpec, words: str = "warm-up") -> ImageRequest:
+    """Return a picture of the native size in one step."""
+    return ImageRequest(
+        model=spec.name,
+        wording=Wording("", words, ""),
+        negative_prompt=None,
+        width=spec.sizes.native_width,
+        height=spec.sizes.native_height,
+        steps=1,
+        guidance=spec.guidance.vivid,
+        seeds=(0,),
+        transparent=spec.transparent,
+        output_format="png",
+        output_compression=95,
+    )

@@ -1,25 +1,28 @@
 """Encodes images beside the engine's thread and puts the finished request on its future."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from PIL import Image
 
 from shared.catalogue import Sizes
-from worker.engine.codecs import encode
 from worker.engine.failures import translate
-from worker.engine.findings import Findings
-from worker.engine.pixels import Pixels, to_picture
-from worker.engine.provenance import Provenance
+from worker.engine.models.findings import Findings
+from worker.engine.pictures.codecs import encode
+from worker.engine.pictures.pixels import Pixels, to_picture
+from worker.engine.pictures.provenance import Provenance
 from worker.engine.request import ImageRequest, ImageResult
 from worker.engine.timed import Timed, timed
 from worker.engine.work import Work
 
-THREADS = 2
+LEAST_THREADS: Final = 2
+SPARED_CORES: Final = 2
+"""For the engine's own threads."""
 
 
 class Encoded(NamedTuple):
@@ -43,14 +46,16 @@ class Encoding:
 
     @cached_property
     def _prompt_sha256(self) -> str:
-        return sha256(self.request.prompt.encode()).hexdigest()
+        return sha256(self.request.wording.words.encode()).hexdigest()
 
 
 class EncoderPool:
     """A few threads that resample and encode, first come, first served."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="encoder")
+    def __init__(self, threads: int | None = None) -> None:
+        """Start the threads: by default as many as the cores that this process may use, less its own."""
+        several = threads or max(LEAST_THREADS, len(os.sched_getaffinity(0)) - SPARED_CORES)
+        self._threads = ThreadPoolExecutor(several, thread_name_prefix="encoder")
 
     def add(self, encoding: Encoding, pixels: Pixels) -> None:
         """Start to encode one more image of a request."""

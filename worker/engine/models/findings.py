@@ -9,9 +9,9 @@ from shared.job_warnings import (
     PROMPT_TRUNCATED,
     JobWarning,
 )
-from worker.engine.loading import LoadedModel
+from worker.engine.models.loading import LoadedModel
+from worker.engine.models.tokens import Fitted, count_tokens
 from worker.engine.request import ImageRequest
-from worker.engine.tokens import Fitted, count_tokens
 
 
 @dataclass(frozen=True)

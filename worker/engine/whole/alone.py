@@ -3,12 +3,12 @@
 from time import perf_counter
 
 from shared.errors import AttemptCancelled
-from worker.engine import whole
-from worker.engine.arguments import fit
-from worker.engine.encoding import EncoderPool, Encoding
-from worker.engine.findings import find
 from worker.engine.life import Life
-from worker.engine.loading import LoadedModel
+from worker.engine.models.arguments import fit
+from worker.engine.models.findings import find
+from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.encoding import EncoderPool, Encoding
+from worker.engine.whole import pipeline as whole
 from worker.engine.work import Work
 
 
@@ -24,7 +24,7 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
 
     Raises:
         AttemptCancelled: the watcher asked to stop, or the engine closes.
-        GenerationFailed: the model cannot do what is asked.
+        GenerationFailed: the model cannot do what is asked, or an image has values that are no numbers.
     """
     request, stages, started_at = work.request, whole.Stages(work.tell_stage), perf_counter()
     life.rows = 1
@@ -35,7 +35,11 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
             raise AttemptCancelled
 
     encoding = Encoding(request, model.spec.sizes)
-    for pixels in whole.draw(model, request, work.watcher, tick, stages):
+
+    def tell_no_numbers() -> None:
+        work.tell_no_numbers(mended=False)
+
+    for pixels in whole.draw(model, request, work.watcher, tick, stages, tell_no_numbers):
         encoders.add(encoding, pixels)
     timings_s = {
         "queue": started_at - work.submitted_at - load_s,

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from shared.catalogue import Sizes
-from worker.engine.background import continue_background
+from worker.engine.pictures.background import continue_background
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3 or 4), red, green, blue and perhaps alpha, not premultiplied."""

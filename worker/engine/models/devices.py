@@ -41,6 +41,11 @@ def describe(device: torch.device) -> str:
     return str(device)
 
 
+def hardware(device: torch.device) -> str:
+    """Return what the device is, not which of several: what is measured on one holds for its like."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def dtype_for(spec: ModelSpec, device: torch.device) -> torch.dtype:
     """Return the precision to compute in: the entry's, except that a CPU is slow at anything but float32."""
     dtype: torch.dtype = getattr(torch, spec.dtype)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from shared.catalogue import Wording
+
 
 def count_tokens(tokenizer: Any, text: str) -> int:  # noqa: ANN401 - tokenizers share no base class
     """Count what the model's own tokenizer makes of a text, without special tokens and without a limit."""
@@ -26,19 +28,19 @@ class Fitted:
     reads_ending: bool = True
 
 
-def fit_prompt(tokenizer: Any, prompt: str, conditioning_prompt: str, limit: int) -> Fitted:  # noqa: ANN401
+def fit_prompt(tokenizer: Any, wording: Wording, limit: int) -> Fitted:  # noqa: ANN401
     """Shorten the caller's words, not the template around them, to what the model reads.
 
     The pipeline would cut the end off, and the template's ending says the style and the transparency.
     """
-    if count_tokens(tokenizer, conditioning_prompt) <= limit:
+    before, prompt, after = wording
+    if count_tokens(tokenizer, wording.text) <= limit:
         tokens = count_tokens(tokenizer, prompt)
-        return Fitted(conditioning_prompt, tokens, tokens)
-    before, _, after = conditioning_prompt.partition(prompt)
+        return Fitted(wording.text, tokens, tokens)
     if not tokenizer.is_fast:
         # It cannot say where its tokens end: the pipeline cuts after all.
         tokens, room = count_tokens(tokenizer, prompt), limit - count_tokens(tokenizer, before)
-        return Fitted(conditioning_prompt, tokens, max(0, min(tokens, room)), reads_ending=not after)
+        return Fitted(wording.text, tokens, max(0, min(tokens, room)), reads_ending=not after)
     ends = _token_ends(tokenizer, prompt)
     kept = min(len(ends), limit)
     # Neighbours change how a text is cut into tokens, so what fits is found by counting.

@@ -1,13 +1,11 @@
 """One short picture before the first request, so that the first request finds everything set up."""
 
-from shared.catalogue import ModelSpec
 from shared.errors import CatalogueError
-from worker.engine.arguments import call_arguments
-from worker.engine.loading import LoadedModel
-from worker.engine.request import ImageRequest
-from worker.engine.rows.decoding import decode
+from worker.engine.models.arguments import call_arguments, first_request
+from worker.engine.models.loading import LoadedModel
+from worker.engine.rows.decoding import Undecoded, decode
 from worker.engine.rows.families.family import RowFamily
-from worker.engine.whole import Stages, draw
+from worker.engine.whole.pipeline import Stages, draw
 
 
 class _Nobody:
@@ -19,24 +17,6 @@ class _Nobody:
     def stop_requested(self) -> bool:
         """Never stop."""
         return False
-
-
-def first_request(spec: ModelSpec) -> ImageRequest:
-    """Return a picture of the native size in one step."""
-    return ImageRequest(
-        model=spec.name,
-        prompt="warm-up",
-        conditioning_prompt="warm-up",
-        negative_prompt=None,
-        width=spec.sizes.native_width,
-        height=spec.sizes.native_height,
-        steps=1,
-        guidance=spec.guidance.vivid,
-        seeds=(0,),
-        transparent=spec.transparent,
-        output_format="png",
-        output_compression=95,
-    )
 
 
 def warm_up(model: LoadedModel, family: RowFamily | None) -> None:
@@ -71,4 +51,4 @@ def _draw_row(model: LoadedModel, family: RowFamily) -> None:
     while not row.is_done:
         (prediction,) = family.predict([row])
         family.advance(row, prediction)
-    decode(family, row, transparent=request.transparent)
+    decode(family, [Undecoded(row, row.latents, request.transparent)])

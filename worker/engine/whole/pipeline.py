@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+import structlog
 import torch
 
 from shared.errors import AttemptCancelled, GenerationFailed
-from worker.engine.arguments import call_arguments, check
-from worker.engine.loading import LoadedModel
-from worker.engine.pixels import RGBA_CHANNELS, Pixels, to_pixels, to_tensor
+from worker.engine.models.arguments import call_arguments, check
+from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.pixels import RGBA_CHANNELS, Pixels, to_pixels, to_tensor
 from worker.engine.request import ImageRequest, Watcher
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -72,7 +75,12 @@ class Progress:
 
 
 def draw(
-    model: LoadedModel, request: ImageRequest, watcher: Watcher, tick: Callable[[], None], stages: Stages
+    model: LoadedModel,
+    request: ImageRequest,
+    watcher: Watcher,
+    tick: Callable[[], None],
+    stages: Stages,
+    tell_no_numbers: Callable[[], object] = lambda: None,
 ) -> Iterator[Pixels]:
     """Draw the request's images one after the other; pixels at the generated size.
 
@@ -82,10 +90,11 @@ def draw(
         watcher: is told of each step.
         tick: is called at each step, as a sign of life.
         stages: seconds are added to it.
+        tell_no_numbers: is called where an image has values that are no numbers.
 
     Raises:
         AttemptCancelled: the watcher asked to stop.
-        GenerationFailed: the model cannot do what is asked.
+        GenerationFailed: the model cannot do what is asked, or an image has values that are no numbers.
     """
     check(model, request)
     progress = Progress(watcher, tick, request.steps, len(request.seeds))
@@ -97,6 +106,11 @@ def draw(
         image = _run(model, arguments, seed)
         if not _callback_name(model):
             progress.report(request.steps)
+        if not bool(torch.isfinite(image).all()):
+            log.warning("picture.no_numbers", model=request.model, again=False, mended=False)
+            tell_no_numbers()
+            msg = f"model {request.model!r} drew values that are no numbers"
+            raise GenerationFailed(msg)
         if request.transparent and image.shape[0] != RGBA_CHANNELS:
             msg = f"model {request.model!r} drew no alpha channel"
             raise GenerationFailed(msg)
