@@ -40,6 +40,10 @@ _REMEDIES: Final = (
     (r"Too many open files", "raise the limit of open files: `ulimit -n 4096`, then the same command again"),
     (r"\bcatalogue \S+: |^model '", "look at models/catalog.toml, or at DARKROOM_MODELS__CATALOGUE"),
     (
+        r"device 'cuda\S*' is not there",
+        "torch cannot use the GPU: `darkroom doctor` says why; `darkroom up --gpus none` draws on the CPU",
+    ),
+    (
         r"does not answer after|no worker is ready after",
         "the machine is slow or busy; try again, or see its log",
     ),

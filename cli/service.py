@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from cli.client import Client, ServiceRefused, ServiceUnreachable
 from cli.logs import start_afresh, tail
 from cli.owner_salt import VARIABLE
+from cli.placing import Placed
 from cli.ports import reachable_host
 from cli.processes import Child, Program
 from cli.run_folder import RunFolder
@@ -46,7 +47,7 @@ class Layout:
     """Which parts there are, and where.
 
     Attributes:
-        workers: How many worker processes.
+        workers: The worker processes.
         api_processes: How many processes serve HTTP.
         redis: The server to use; None starts an embedded one.
         drain_s: How long a worker that stops may go on with its jobs; shortened to fit the time it has.
@@ -55,7 +56,7 @@ class Layout:
     folder: RunFolder
     host: str
     port: int
-    workers: int = 1
+    workers: tuple[Placed, ...] = (Placed(),)
     api_processes: int = 1
     redis: RedisSettings | None = None
     drain_s: float = MOST_DRAIN_S
@@ -109,8 +110,8 @@ class LocalService:
             salt: of the API; default: the one in its environment.
         """
         salted = {} if salt is None else {VARIABLE: salt.get_secret_value()}
-        names = [f"worker-{i}" for i in range(1, self.layout.workers + 1)]
-        programs = [self._program("api", _API, salted), *(self._program(name, _WORKER) for name in names)]
+        workers = [self._program(each.name, _WORKER, each.environment) for each in self.layout.workers]
+        programs = [self._program("api", _API, salted), *workers]
         for program in programs:
             start_afresh(program.log)
         self._watch(*map(Child, programs))

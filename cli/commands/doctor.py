@@ -14,6 +14,7 @@ from cli.checks import (
     Verdict,
     check_disk,
     check_gpu,
+    check_gpus,
     check_keys,
     check_memory,
     check_models,
@@ -22,6 +23,7 @@ from cli.checks import (
     check_python,
     check_redis,
     check_torch,
+    check_tunings,
 )
 from cli.checks.device import Gpu
 from cli.run_folder import RunFolder
@@ -57,11 +59,13 @@ def _findings(settings: Settings, port: int, folder: RunFolder) -> Iterator[Find
     yield check_python()
     yield check_torch(gpu)
     yield check_gpu(gpu)
+    yield from check_gpus(settings.worker)
     yield check_redis(settings.redis)
     keys = check_keys(settings.api, settings.redis, folder)
     if keys is not None:
         yield keys
     yield from check_models(settings.models)
+    yield from check_tunings(settings.models, settings.worker, gpu)
     yield check_port(settings.api.host, port)
     yield check_open_files(settings.api.max_connections)
     yield check_memory()

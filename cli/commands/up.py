@@ -8,8 +8,10 @@ import typer
 from pydantic import SecretStr
 
 from cli.client import Client, Connection
+from cli.gpus import told
 from cli.logs import Follower
 from cli.owner_salt import OwnerSalt
+from cli.placing import placed
 from cli.ports import holder, is_free
 from cli.run_folder import RunFolder
 from cli.service import Layout, LocalService, answering, chosen_redis, ready
@@ -30,7 +32,15 @@ def up(
     port: Annotated[
         int | None, typer.Option(help="port of the API; default: DARKROOM_API__PORT or 8000")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            help="GPUs with a worker each: all (the default), numbers of nvidia-smi as 0,2, or none: the CPU"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="worker processes where no GPU is used; default: 1")
+    ] = None,
     api_workers: Annotated[
         int | None, typer.Option(min=1, help="API processes; default: DARKROOM_API__PROCESSES or 1")
     ] = None,
@@ -42,12 +52,13 @@ def up(
 ) -> None:
     """Run the service until Ctrl-C."""
     settings = read_settings()
+    placed_workers = placed(gpus, workers, settings.worker)
     with RunFolder(run_folder) as folder:
         layout = Layout(
             folder,
             host=settings.api.host,
             port=settings.api.port if port is None else port,
-            workers=workers,
+            workers=placed_workers,
             api_processes=api_workers or settings.api.processes,
             redis=chosen_redis(settings, redis_url),
             drain_s=settings.worker.drain_s,
@@ -94,6 +105,8 @@ def _serve(service: LocalService, settings: Settings) -> None:
 
 def _start(service: LocalService, settings: Settings) -> None:
     started_at = time.monotonic()
+    if cards := [worker.card for worker in service.layout.workers if worker.card is not None]:
+        say(f"one worker on each of: {told(cards)}")
     say(f"store: {service.start_store()}")
     service.start_processes(_salt(service, settings))
     with Client(Connection(service.layout.address)) as client:

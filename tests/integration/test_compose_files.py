@@ -166,8 +166,40 @@ def test_the_gpu_file_adds_a_device_to_the_worker_and_nothing_else(services: Ser
     assert set(override) == {"worker"} <= set(services)
     assert override["worker"]["environment"] == {"DARKROOM_WORKER__DEVICE": "cuda"}
     (device,) = override["worker"]["deploy"]["resources"]["reservations"]["devices"]
-    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert device == {"driver": "nvidia", "device_ids": ["0"], "capabilities": ["gpu"]}
     assert isinstance(services["worker"]["environment"], dict), "only mappings merge key by key"
+
+
+def test_each_further_gpu_has_a_service_of_its_own_behind_a_profile(services: Services) -> None:
+    further = load("docker-compose.gpus.yml")
+
+    assert list(further) == [f"worker-gpu{number}" for number in range(1, 8)]
+    for number, service in enumerate(further.values(), 1):
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert device == {"driver": "nvidia", "device_ids": [str(number)], "capabilities": ["gpu"]}
+        assert service["profiles"] == [f"gpu{number}"]
+        assert service["environment"]["DARKROOM_WORKER__DEVICE_LABEL"] == f"gpu{number}"
+        assert service["environment"]["DARKROOM_WORKER__DEVICE"] == "cuda"
+        # Whatever else it has it has from the worker, so a mapping that is merged must be one there too.
+        assert service["extends"] == {"file": "docker-compose.yml", "service": "worker"}
+        assert set(service) == {"extends", "profiles", "environment", "deploy", "networks"}
+    assert not {"deploy", "profiles"} & set(services["worker"])
+
+
+def test_the_workers_of_further_gpus_are_found_by_prometheus_and_are_users_of_a_guarded_store(
+    services: Services,
+) -> None:
+    scraped = yaml.safe_load((REPO_ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    (names,) = [
+        each["dns_sd_configs"][0]["names"] for each in scraped["scrape_configs"] if "dns_sd_configs" in each
+    ]
+    plain = services["worker"]["environment"]["DARKROOM_REDIS__URL"]
+    guarded = load("docker-compose.acl.yml")["worker"]["environment"]["DARKROOM_REDIS__URL"]
+    variable = guarded.removeprefix("${").partition(":")[0]
+
+    for service in load("docker-compose.gpus.yml").values():
+        assert service["networks"] == {"store": {"aliases": names}}
+        assert service["environment"]["DARKROOM_REDIS__URL"] == f"${{{variable}:-{plain}}}"
 
 
 def test_the_flower_file_wants_a_password_and_lets_the_workers_be_watched(services: Services) -> None:
@@ -217,6 +249,15 @@ def beating(settings: Settings) -> Iterator[str]:
 
 def test_a_worker_that_sends_its_heartbeat_is_alive(settings: Settings, beating: str) -> None:
     assert is_alive(settings, beating)
+
+
+def test_the_worker_of_one_of_several_gpus_is_alive_too(settings: Settings) -> None:
+    model = Catalogue.load(settings.models.catalogue).default
+    with sync_client(settings.redis) as client:
+        WorkerStore(client, settings.jobs, settings.redis.prefix).renew("other:gpu1:7:ab", [model], [], {})
+
+    assert is_alive(settings, "other")
+    assert not is_alive(settings, "gpu1")
 
 
 def test_a_worker_of_another_container_does_not_count(settings: Settings, beating: str) -> None:

@@ -19,6 +19,7 @@ from cli.advice import remedy
         ("cannot write to .darkroom: Permission denied", "a checkout of your own"),
         ("accept: Too many open files", "ulimit -n"),
         ("model 'glyph': the weights folder models/glyph is missing", "catalog.toml"),
+        ("log ends:\ndarkroom worker: device 'cuda' is not there: 0 CUDA devices found", "--gpus none"),
         ("log ends:\ncatalogue x.toml: cannot be read", "catalog.toml"),
     ],
 )

@@ -11,6 +11,7 @@ from PIL import Image
 from cli.commands.demo import check_picture
 from cli.ports import free_port
 from shared.errors import JobFailed
+from tests.fake_gpus import IN_WORDS, TWO, path_with_gpus
 from tests.unit.cli.conftest import Darkroom
 from tests.unit.cli.service import FakeService
 
@@ -62,10 +63,61 @@ def test_a_part_that_does_not_start_is_an_error_with_the_end_of_its_log(
     result = darkroom("up", "--port", str(free_port()), DARKROOM_MODELS__CATALOGUE=broken_catalogue)
 
     assert result.exit_code == 1
-    assert re.search(r"(api|worker-1) ended with exit code \d while the service was starting", result.stderr)
+    assert re.search(r"(api|worker-\w+) ended with exit code \d while the service", result.stderr)
     assert f"catalogue {broken_catalogue}: cannot be read" in result.stderr
     assert "what to do: look at models/catalog.toml" in result.stderr
     assert children() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ("--gpus 7", "--gpus 7: there is no such GPU"),
+        ("--gpus 0,0", "--gpus 0,0: it names a GPU twice"),
+        ("--gpus x", "--gpus x: it is none of all, none, and numbers with commas between"),
+    ],
+)
+def test_gpus_that_are_not_there_are_one_line_that_says_which_are(
+    darkroom: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, wrong: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpus = path_with_gpus(tmp_path, *TWO)
+
+    result = darkroom("up", *options.split(), "--port", str(free_port()), PATH=gpus)
+
+    assert (result.exit_code, result.stderr) == (1, f"error: {wrong}; there are {IN_WORDS}\n")
+    assert not (tmp_path / ".darkroom").exists()
+
+
+def test_a_number_of_workers_beside_gpus_is_one_line_that_says_what_to_do(
+    darkroom: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpus = path_with_gpus(tmp_path, *TWO)
+
+    result = darkroom("up", "--gpus", "all", "--workers", "2", PATH=gpus)
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: --workers 2: there is one worker for each GPU, and there are {IN_WORDS}; "
+        "--gpus says which to use, --gpus none draws on the CPU\n"
+    )
+
+
+def test_a_worker_whose_torch_cannot_use_its_gpu_ends_the_start_with_the_way_out(
+    darkroom: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    # Of an UUID that no GPU has: so torch finds none, whatever it was built for.
+    gpus = path_with_gpus(tmp_path, TWO[0])
+
+    result = darkroom("up", "--gpus", "0", "--port", str(free_port()), PATH=gpus)
+
+    assert result.exit_code == 1
+    assert "one worker on each of: gpu0 (NVIDIA H100 80GB HBM3, 79.6 GiB)\n" in result.stdout
+    assert "worker-gpu0 ended with exit code 1 while the service was starting" in result.stderr
+    assert "device 'cuda' is not there: 0 CUDA devices found" in result.stderr
+    assert "`darkroom up --gpus none` draws on the CPU" in result.stderr
 
 
 def test_a_demo_that_fails_says_what_to_do_and_keeps_its_logs(darkroom: Darkroom, tmp_path: Path) -> None:

@@ -37,12 +37,18 @@ def test_an_object_that_kubernetes_does_not_know_would_be_found() -> None:
         ({"nonsense": 1}, "nonsense"),
         ({"settings": {"DARKROOM_REDIS__URL": "redis://:secret@somewhere"}}, "DARKROOM_REDIS__URL"),
         ({"settings": {"DARKROOM_API__OWNER_SALT": "salt"}}, "DARKROOM_API__OWNER_SALT"),
+        ({"settings": {"DARKROOM_WORKER__NAME": "a"}}, "DARKROOM_WORKER__NAME"),
         ({"valkey": {"enabled": False}}, "networkPolicy.redisTo"),
         ({"keda": {"enabled": True}}, "keda.prometheusAddress"),
         ({"ingress": {"enabled": True}}, "ingress.host"),
         ({"monitoring": {"enabled": True}}, "secret.keys.metricsKey"),
         ({"workerGroups": [{"name": "a", "models": ["x"]}] * 2}, "two of the name"),
         ({"workerGroups": [{"name": "a", "models": []}]}, "workerGroups"),
+        ({"workerGroups": [{"name": "a", "models": ["x"], "gpus": 2}]}, "gpus"),
+        (
+            {"workerGroups": [{"name": "a", "models": ["x"], "settings": {"DARKROOM_WORKER__NAME": "a"}}]},
+            "DARKROOM_WORKER__NAME",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -99,6 +99,15 @@ def test_a_gpu_is_a_limit_of_its_group_and_its_pods_go_where_one_is() -> None:
     assert variables(small["spec"]["template"])["DARKROOM_WORKER__DEVICE"]["value"] == "cpu"
 
 
+@every_set
+def test_a_worker_is_called_by_its_pod_whose_name_nothing_takes_away(name: str) -> None:
+    for each in of_kind(release(name), "Deployment", "worker"):
+        spec = each["spec"]["template"]["spec"]
+        # The default name begins with the host's, which is the pod's; a set one would be that of all.
+        assert not {"hostname", "hostNetwork", "setHostnameAsFQDN"} & set(spec)
+        assert "DARKROOM_WORKER__NAME" not in variables(each["spec"]["template"])
+
+
 def policy(name: str, part: str) -> dict[str, Any]:
     (found,) = of_kind(release(name), "NetworkPolicy", part)
     spec: dict[str, Any] = found["spec"]
