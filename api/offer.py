@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from api.schemas import RunsAs
 from api.store import ApiStore, Presence
+from api.tunings import tunings
 from shared.catalogue import Catalogue, ModelSpec
 from shared.errors import ModelNotFound, PermissionDenied, QueueFull, UnsupportedValue
 from shared.params import Params
@@ -35,6 +37,8 @@ class Offer:
         self._settings = settings
         self._presence: Presence | None = None
         self._asked_at = 0.0
+        self._tunings: dict[str, tuple[RunsAs, ...]] = {}
+        self._tunings_asked_at = float("-inf")
 
     async def specs(self) -> list[ModelSpec]:
         """Return the offered models, the default first, then by name."""
@@ -48,6 +52,14 @@ class Offer:
         if self._settings.queue_without_worker:
             return True
         return (await self._alive()).age_s(model) <= self._settings.worker_grace_s
+
+    async def runs_as(self, model: str) -> tuple[RunsAs, ...]:
+        """Return the ways in which live workers run a model of the catalogue, as far as they say."""
+        if time.monotonic() - self._tunings_asked_at > PRESENCE_TTL_S:
+            names = [spec.name for spec in self.catalogue.specs]
+            self._tunings = await tunings(self._store, names, self._settings.lease_s)
+            self._tunings_asked_at = time.monotonic()
+        return self._tunings[model]
 
     async def require_memory(self) -> None:
         """Check that Redis has room for another job and its result.

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from api.schemas import RunsAs
 from api.store import ApiStore
+from api.tunings import said_tunings
 
 ERRORS: Final = 20
 # How far back in the stream of ended jobs failures are looked for.
@@ -38,7 +40,10 @@ class QueueState:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A live worker: what it says of itself, and the jobs it holds; ``reads`` is a version of the params."""
+    """A live worker: what it says of itself, and the jobs it holds.
+
+    ``reads`` is a version of the params, ``runs_as`` how it runs its models, by name.
+    """
 
     name: str
     device: str
@@ -48,6 +53,7 @@ class WorkerState:
     capacity: int
     seen_s: float
     reads: int
+    runs_as: Mapping[str, RunsAs]
 
 
 @dataclass(frozen=True)
@@ -168,6 +174,7 @@ async def _workers(store: ApiStore, seen: dict[str, float], jobs: Counter[str]) 
                 capacity=int(about.get("slots", 1)),
                 seen_s=max(0.0, seen[name]),
                 reads=int(about.get("reads", 1)),
+                runs_as=said_tunings(about),
             )
         )
     return tuple(states)

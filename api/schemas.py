@@ -140,6 +140,21 @@ class JobList(BaseModel):
     has_more: bool
 
 
+class StageModes(BaseModel):
+    """How a stage of a model runs."""
+
+    modes: list[str] = Field(description="In the order of their application; none is the plain form.")
+    images: int = Field(description="Images, or texts, that go together at most.")
+
+
+class RunsAs(BaseModel):
+    """How a worker runs a model, as it was tuned on its device."""
+
+    text: StageModes
+    denoise: StageModes
+    decode: StageModes
+
+
 class ModelObject(BaseModel):
     """A model, in OpenAI's shape, and what it can do."""
 
@@ -163,6 +178,10 @@ class ModelObject(BaseModel):
         description="Whether many requests share its forward passes; else one at a time, without previews."
     )
     max_n: int = Field(description="Most images of one request.")
+    runs_as: list[RunsAs] = Field(
+        description="How live workers run it, as it was tuned on their devices: each way once, the usual "
+        "one first. Empty where none has said: none has drawn with it yet, or they run on a CPU."
+    )
 
 
 class ModelList(BaseModel):
@@ -212,6 +231,9 @@ class WorkerView(BaseModel):
     capacity: int = Field(description="Images that it draws together.")
     seen_s: float = Field(description="Seconds since its last heartbeat.")
     reads: int = Field(description="The version of jobs' params that it reads.")
+    runs_as: dict[str, RunsAs] = Field(
+        description="How it runs its models, by name; of those that it has tuned, on a GPU."
+    )
 
 
 class FailureView(BaseModel):

@@ -33,9 +33,9 @@ class PlayedWorker:
     def close(self) -> None:
         self.client.close()
 
-    def beat(self) -> None:
-        """Send a heartbeat: from now on the service knows of a worker."""
-        self.store.renew(self._name, self.models, [], {})
+    def beat(self, **said: object) -> None:
+        """Send a heartbeat, and what it says of itself: from now on the service knows of a worker."""
+        self.store.renew(self._name, self.models, [], said)
 
     def claim(self) -> Attempt | None:
         """Take a job if there is one."""

@@ -62,4 +62,5 @@ async def _model_object(spec: ModelSpec, resources: Resources) -> dict[str, Any]
         "family": spec.family,
         "batched": spec.family in batched_families(),
         "max_n": resources.settings.api.max_n,
+        "runs_as": [way.model_dump() for way in await resources.offer.runs_as(spec.name)],
     }

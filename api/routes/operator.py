@@ -1,17 +1,20 @@
 """``GET /v1/operator``: what the whole service does now, for those who run it."""
 
-from dataclasses import asdict
+from typing import Final
 
 from fastapi import APIRouter
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from api.access import Admin
 from api.errors import json_response
-from api.overview import overview
+from api.overview import Overview, overview
 from api.resources import ResourcesDep
 from api.schemas import ErrorBody, OperatorView
 
 router = APIRouter(tags=["operator"])
+
+_VIEW: Final = TypeAdapter(Overview)
 
 
 @router.get(
@@ -26,4 +29,4 @@ router = APIRouter(tags=["operator"])
 async def operator(_: Admin, resources: ResourcesDep) -> Response:
     """Queues, workers, how full their batches are, and recent failures; nothing of what was asked for."""
     seen = await overview(resources.store, resources.settings.jobs.lease_s)
-    return json_response(asdict(seen), 200)
+    return json_response(_VIEW.dump_python(seen, mode="json"), 200)

@@ -3,19 +3,19 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 
 from cli.amounts import in_bytes
+from cli.entries import find_entry
 from cli.pulling.progress import BytesProgress
 from cli.signals import StopRequested, StopSignals
 from cli.terminal import err, out, say, words
 from shared.catalogue import Catalogue, ModelSpec
 from shared.catalogue.hub import cache_folder
-from shared.errors import ConfigurationError, ModelNotFound
+from shared.errors import ConfigurationError
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def pull(
     against the checksum that the hub has for it.
     """
     catalogue = Catalogue.load(read_settings().models.catalogue)
-    spec = _entry(catalogue, name)
+    spec = find_entry(catalogue, name)
     if not spec.hub_ids:
         say(f"{spec.name} does not come from the hub; it is at {catalogue.check_weights(spec)}")
         return
@@ -51,21 +51,6 @@ def pull(
         say(f"{spec.name} is here: {catalogue.check_weights(spec)}", style="bold green")
     if fetched:
         say("a service that runs offers it after its next start")
-
-
-def _entry(catalogue: Catalogue, name: str) -> ModelSpec:
-    """Find an entry.
-
-    Raises:
-        ModelNotFound: There is none of this name; the message names those that there are.
-    """
-    spec = catalogue.find(name)
-    if spec is None:
-        near = get_close_matches(name.lower(), catalogue.names(), n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        msg = f"the catalogue has no model {name!r}; {guess}it has {', '.join(catalogue.names())}"
-        raise ModelNotFound(msg)
-    return spec
 
 
 def _pull(spec: ModelSpec, *, yes: bool, dry_run: bool, verify: bool) -> bool:

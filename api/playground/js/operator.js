@@ -49,6 +49,7 @@ export class OperatorView {
     table("workers", ["Worker", "Device", "Models", "Batch", "# Jobs", "Last heartbeat"], workers.map((each) => [
       each.name, each.device, each.models.join(", "), occupancy(each), each.jobs, `${each.seen_s.toFixed(1)} s ago`,
     ]));
+    table("modes", ["Model", "Text", "Denoising", "Decoding", "Workers"], ways(workers));
     table("errors", ["When", "Code", "Model", "# Attempts", "Worker", "Job"], errors.map((each) => [
       clock(each.at), each.code, each.model, each.attempts, each.worker || NOTHING, each.job_id,
     ]));
@@ -60,6 +61,22 @@ export class OperatorView {
 const sum = (all, name) => all.reduce((total, each) => total + each[name], 0);
 
 const filled = (workers) => Math.round((100 * sum(workers, "rows")) / Math.max(1, sum(workers, "capacity")));
+
+// A row for each way in which a model runs, with the workers that run it so.
+function ways(workers) {
+  const rows = new Map();
+  for (const worker of workers) {
+    for (const [model, { text, denoise, decode }] of Object.entries(worker.runs_as)) {
+      const cells = [model, ...[text, denoise, decode].map(way)];
+      const row = rows.get(cells.join("\n")) ?? { cells, names: [] };
+      row.names.push(worker.name);
+      rows.set(cells.join("\n"), row);
+    }
+  }
+  return [...rows.values()].map(({ cells, names }) => [...cells, names.join(", ")]).sort((a, b) => a[0].localeCompare(b[0]));
+}
+
+const way = ({ modes, images }) => `${modes.join(", ") || "plain"}; ${images} together`;
 
 function tiles(id, entries) {
   document.getElementById(id).replaceChildren(...entries.map(([words, value, alarming]) => {

@@ -8,6 +8,7 @@ from shared.printable import printable
 from tests.http_caller import ASYNC, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.tiny_models import write_catalogue
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,34 @@ def test_a_model_without_a_worker_is_listed_as_not_ready(serve: Serve) -> None:
 
     models = service.caller.http.get("/v1/models").json()["data"]
     assert {model["id"]: model["ready"] for model in models} == {"tiny": False, "plain": True}
+
+
+def way(**modes: tuple[str, ...]) -> dict[str, object]:
+    """How a worker runs a model, as it says it."""
+    return {
+        stage: {"modes": list(modes.get(stage, ())), "images": 4} for stage in ("text", "denoise", "decode")
+    }
+
+
+def test_a_model_says_how_live_workers_run_it_each_way_once(service: Service) -> None:
+    usual, rare, before = way(denoise=("compile", "graph")), way(decode=("contiguous",)), way()
+    store = service.worker.store
+
+    def said() -> dict[str, object]:
+        models = service.caller.http.get("/v1/models").json()["data"]
+        return {model["id"]: model["runs_as"] for model in models}
+
+    assert said() == {"tiny": [], "plain": []}
+    store.renew("rare", ["tiny", "plain"], [], {"runs_as": {"tiny": rare, "plain": {"text": "later words"}}})
+    for name in ("one", "two"):
+        store.renew(name, ["tiny"], [], {"runs_as": {"tiny": usual, "unknown": usual}})
+    store.renew("old", ["tiny"], [], {"device": "cpu"})
+    store.renew("dead", ["tiny"], [], {"runs_as": {"tiny": before}})
+    service.worker.client.zadd(store.keys.serving("tiny"), {"dead": 0})
+
+    wait_until(lambda: said()["tiny"], what="the answer to be asked for again")
+    assert said() == {"tiny": [usual, rare], "plain": []}
+    assert service.caller.http.get("/v1/models/SMALL").json()["runs_as"] == [usual, rare]
 
 
 def test_openais_names_are_no_models_where_the_operator_says_so(serve: Serve) -> None:

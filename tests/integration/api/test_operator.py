@@ -69,6 +69,19 @@ def test_jobs_that_no_living_worker_can_read_and_what_each_worker_reads(service:
     assert (queues["tiny"]["queued"], queues["tiny"]["unreadable"]) == (2, 0)
 
 
+def test_how_each_worker_runs_its_models_as_far_as_it_says_so(service: Service) -> None:
+    way = {stage: {"modes": ["graph"], "images": 4} for stage in ("text", "denoise", "decode")}
+    later = {"text": ["in a later version's words"]}
+    service.worker.beat(runs_as={"tiny": way, "plain": later})
+    another = WorkerStore(service.worker.client, JobSettings(), service.worker.store.keys.prefix)
+    another.renew("old", ["tiny"], [], {"device": "cpu"})
+    another.renew("odd", ["tiny"], [], {"runs_as": ["tiny"]})
+
+    workers = {worker["name"]: worker["runs_as"] for worker in seen(service)["workers"]}
+
+    assert workers == {"played": {"tiny": way}, "old": {}, "odd": {}}
+
+
 def test_recent_failures_newest_first(service: Service) -> None:
     ids = [service.caller.submit() for _ in range(2)]
     for _ in ids:

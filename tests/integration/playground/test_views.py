@@ -10,6 +10,11 @@ from tests.browser import PHONE, accessibility_problems, ask, newest
 from tests.integration.conftest import Service
 from tests.integration.playground.conftest import Visit
 
+RUNS_AS = {
+    "text": {"modes": ["graph"], "images": 8},
+    "denoise": {"modes": [], "images": 4},
+    "decode": {"modes": ["contiguous", "compile"], "images": 2},
+}
 LOOKS = [
     pytest.param({**screen, "color_scheme": scheme}, id=f"{name}-{scheme}")
     for name, screen in (("desk", {}), ("phone", PHONE))
@@ -84,6 +89,17 @@ def test_the_operators_view_is_live(visit: Visit, service: Service) -> None:
     expect(page.locator("#workers")).to_contain_text("played")
 
 
+def test_the_operators_view_says_how_models_run(visit: Visit, service: Service) -> None:
+    page = visit().open("#operator")
+    modes = page.locator("#modes tbody tr")
+    expect(modes).to_have_text("None")
+
+    service.worker.beat(runs_as={"tiny": RUNS_AS})
+    expect(modes.locator("td")).to_have_text(
+        ["tiny", "graph; 8 together", "plain; 4 together", "contiguous, compile; 2 together", "played"]
+    )
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_view_fits_and_can_be_used_by_everybody(
     visit: Visit, service: Service, look: dict[str, Any], request: pytest.FixtureRequest
@@ -107,8 +123,9 @@ def test_every_view_fits_and_can_be_used_by_everybody(
     assert accessibility_problems(page) == []
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Operator").click()
-    service.worker.beat()
+    service.worker.beat(runs_as={"tiny": RUNS_AS})
     expect(page.locator("#workers")).to_contain_text("played")
+    expect(page.locator("#modes")).to_contain_text("graph")
     assert accessibility_problems(page) == []
     assert fits(page)
     visitor.shoot(f"operator-{name}")
