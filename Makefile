@@ -29,7 +29,7 @@ LEASHED := exec $(PY) -I -S cli/leash.py SIGTERM $$PPID
 IN_PLACE := [ -x $(PY) ] && head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF '$(CURDIR)/$(VENV)/bin/'
 $(shell $(IN_PLACE) || rm -f $(RUN) $(DEV))
 
-.PHONY: help setup demo up test test-unit docs-test faults chaos compose-test check format bench clean distclean
+.PHONY: help setup demo up test test-unit docs-test faults chaos compose-test check format bench gpu-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ demo: $(RUN) ## start everything, draw the documented example into black-swan.pn
 	@$(LEASHED) $(PY) -m cli demo --output '$(OUTPUT)'
 
 up: $(RUN) ## run the service in the foreground until Ctrl-C
-	@$(LEASHED) $(PY) -m cli up $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS))
+	@$(LEASHED) $(PY) -m cli up $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS))
 
 test: $(DEV) ## the whole test-suite: unit, integration, e2e, faults
 	@echo 'make: all tests'
@@ -96,6 +96,9 @@ bench: $(DEV) ## measure what the service adds to a picture, the engine against 
 	@$(PY) -m benchmarks.engine
 	@$(PY) -m benchmarks.traffic
 	@echo 'make: for an hour of mixed traffic: $(PY) -m benchmarks.soak'
+
+gpu-check: $(DEV) ## what only a machine with a GPU can say, in eight minutes: tests, every mode's parity, tables
+	@$(PY) -m benchmarks.gpu_check
 
 clean: ## remove caches, and the data and logs of local runs
 	@rm -rf .darkroom build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

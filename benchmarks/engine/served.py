@@ -13,6 +13,7 @@ from typing_extensions import override
 from benchmarks.engine.contenders import Contender
 from benchmarks.engine.work import Arrival, Outcome
 from shared.catalogue import ModelSpec
+from worker.engine import ImageRequest
 
 MOST_CALLS = 256
 
@@ -35,6 +36,10 @@ class Served(Contender):
                 calls.append(callers.submit(self._call, arrival.body, began_at + arrival.at_s))
             latencies_s = tuple(call.result() for call in calls)
         return Outcome(latencies_s, time.perf_counter() - began_at)
+
+    @override
+    def together(self, request: ImageRequest) -> int:
+        return 1
 
     def _call(self, body: dict[str, Any], asked_at: float) -> float:
         answer = self._client.post("/v1/images/generations", json=body)

@@ -1,8 +1,8 @@
 """What is asked of every contender: the same requests at the same moments."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.catalogue import ModelSpec
@@ -29,6 +29,8 @@ class Outcome:
 
     latencies_s: tuple[float, ...]
     took_s: float
+    stages_s: Mapping[str, float] = field(default_factory=dict)
+    """What a request spent in each stage, on average, where the contender says it."""
 
     @property
     def images_per_s(self) -> float:
@@ -50,9 +52,10 @@ class Asker:
         self._qualities = qualities
         self._made = 0
 
-    def uniform(self, count: int) -> list[Arrival]:
-        """Return requests that differ in words and seed only, all at once."""
-        return [self._arrival(0.0, self._sizes[0], self._qualities[0], "vivid") for _ in range(count)]
+    def uniform(self, count: int, size: str | None = None) -> list[Arrival]:
+        """Return requests that differ in words and seed only, all at once; by default of the first size."""
+        wanted = size or self._sizes[0]
+        return [self._arrival(0.0, wanted, self._qualities[0], "vivid") for _ in range(count)]
 
     def mixed(self, count: int, rate_per_s: float, seed: int) -> list[Arrival]:
         """Return requests of different sizes, steps and guidance at random moments.
