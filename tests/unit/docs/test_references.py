@@ -13,7 +13,7 @@ from docs.tables import settings_rows
 from shared.settings import REPO_ROOT
 from tests.unit.docs.documents import anchors, documents, links, name
 
-COMPOSE = [REPO_ROOT / f"docker-compose{part}.yml" for part in ("", ".gpu", ".flower")]
+COMPOSE = [REPO_ROOT / f"docker-compose{part}.yml" for part in ("", ".gpu", ".gpus", ".flower")]
 
 
 def settings() -> set[str]:
