@@ -1,4 +1,4 @@
-"""Shows how far a job is: a bar on a terminal, a few plain lines anywhere else."""
+"""Shows how far something is: a bar on a terminal, a few plain lines anywhere else."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
@@ -20,27 +21,31 @@ from shared.printable import printable
 _PLAIN_STEP: Final = 25
 
 
-class JobProgress:
-    """Shows one job while entered.
+class TerminalBar:
+    """A bar that is shown while entered, where the console is a terminal.
 
     Args:
         console: Where to show it.
+        far: What tells how far it is.
+        task: What is done at first.
+        total: At how much it is done; None while that is not known.
         transient: Whether the bar is taken away at the end.
     """
 
-    def __init__(self, console: Console, *, transient: bool = False) -> None:
+    def __init__(
+        self, console: Console, far: ProgressColumn, task: str, total: int | None, *, transient: bool = False
+    ) -> None:
         self._console = console
-        self._said: tuple[str, int] | None = None
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TaskProgressColumn(),
+            far,
             TimeElapsedColumn(),
             console=console,
             transient=transient,
         )
-        self._task = self._bar.add_task("asking", total=100)
+        self._task = self._bar.add_task(printable(task), total=total)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -52,6 +57,19 @@ class JobProgress:
     ) -> None:
         if self._console.is_terminal:
             self._bar.stop()
+
+
+class JobProgress(TerminalBar):
+    """Shows one job while entered.
+
+    Args:
+        console: Where to show it.
+        transient: Whether the bar is taken away at the end.
+    """
+
+    def __init__(self, console: Console, *, transient: bool = False) -> None:
+        super().__init__(console, TaskProgressColumn(), "asking", 100, transient=transient)
+        self._said: tuple[str, int] | None = None
 
     def show(self, job: Json) -> None:
         """Show the job as it is now."""

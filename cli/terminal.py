@@ -5,6 +5,8 @@ markup is read, and nothing that a terminal would take for an order gets there (
 `cli.picture` makes itself goes around.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from typing_extensions import override
 
 from cli.advice import remedy
 from cli.logs import tail
+from cli.signals import StopRequested, StopSignals
 from shared.errors import DarkroomError
 from shared.printable import printable, printable_lines
 
@@ -76,3 +79,14 @@ class OneLineErrors(TyperGroup):
         except DarkroomError as error:
             complain(error.message)
             raise typer.Exit(1) from error
+
+
+@contextmanager
+def ending_well(line: str) -> Iterator[None]:
+    """Say on Ctrl-C what became of it, and end as a shell expects of a program that a signal ended."""
+    with StopSignals():
+        try:
+            yield
+        except StopRequested as stop:
+            say(line, console=err)
+            raise typer.Exit(stop.exit_code) from None

@@ -3,20 +3,13 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
+from cli.progress import TerminalBar
 from cli.terminal import cells, say
 from shared.errors import ConfigurationError
 from shared.printable import printable
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
 _NOTHING = "-"
 
 
-class TuningProgress:
+class TuningProgress(TerminalBar):
     """Shows the trials of one model while entered: a bar on a terminal, a line for each anywhere else.
 
     Args:
@@ -39,27 +32,7 @@ class TuningProgress:
     """
 
     def __init__(self, model: str, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        self._task = self._bar.add_task(printable(f"loading {model}"), total=None)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+        super().__init__(console, MofNCompleteColumn(), f"loading {model}", None)
 
     def plan(self, trials: int) -> None:
         """Take notice of how many trials there will be."""

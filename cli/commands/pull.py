@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,8 +10,7 @@ from rich.table import Table
 from cli.amounts import in_bytes
 from cli.entries import find_entry
 from cli.pulling.progress import BytesProgress
-from cli.signals import StopRequested, StopSignals
-from cli.terminal import err, out, say, words
+from cli.terminal import ending_well, err, out, say, words
 from shared.catalogue import Catalogue, ModelSpec
 from shared.catalogue.hub import cache_folder
 from shared.errors import ConfigurationError
@@ -45,7 +43,7 @@ def pull(
     if not spec.hub_ids:
         say(f"{spec.name} does not come from the hub; it is at {catalogue.check_weights(spec)}")
         return
-    with _ending_well():
+    with ending_well("stopped; what has come is kept, and the same command goes on from there"):
         fetched = _pull(spec, yes=yes, dry_run=dry_run, verify=verify)
     if not dry_run:
         say(f"{spec.name} is here: {catalogue.check_weights(spec)}", style="bold green")
@@ -115,14 +113,3 @@ def _ask(*, yes: bool) -> None:
     if not typer.confirm("fetch it under this licence?", err=True):
         say("nothing was fetched", console=err)
         raise typer.Exit(1)
-
-
-@contextmanager
-def _ending_well() -> Iterator[None]:
-    """Say on Ctrl-C that nothing is lost."""
-    with StopSignals():
-        try:
-            yield
-        except StopRequested as stop:
-            say("stopped; what has come is kept, and the same command goes on from there", console=err)
-            raise typer.Exit(stop.exit_code) from None

@@ -2,8 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.entries import find_entry
-from cli.signals import StopRequested, StopSignals
-from cli.terminal import err, out, say
+from cli.terminal import ending_well, err, out, say
 from cli.tuning import TuningProgress, check_writable, day_of, found_in, lines_of, table_of
 from shared.catalogue import Catalogue, ModelSpec
 from shared.catalogue.families import batched_families
@@ -105,7 +102,7 @@ class Shown:
             say(why)
 
     def _find(self, folder: Path, *, again: bool) -> "Tuning":
-        with _ending_well(), TuningProgress(self._spec.name, err) as progress:
+        with ending_well("stopped; nothing new was kept"), TuningProgress(self._spec.name, err) as progress:
             return self._ahead.tune(self._spec, folder, progress.tell, plan=progress.plan, again=again)
 
     def _print(self, **found: Any) -> None:  # noqa: ANN401 - whatever JSON can have
@@ -144,14 +141,3 @@ def _note_what_is_used(level: Thoroughness, worker: WorkerSettings) -> None:
     if worker.tuning == "off" or (worker.tuning, level) == ("full", Thoroughness.QUICK):
         note = f"workers here do not use it: DARKROOM_WORKER__TUNING is {worker.tuning}"
         say(note, style="yellow", console=err)
-
-
-@contextmanager
-def _ending_well() -> Iterator[None]:
-    """Say on Ctrl-C what became of it."""
-    with StopSignals():
-        try:
-            yield
-        except StopRequested as stop:
-            say("stopped; nothing new was kept", console=err)
-            raise typer.Exit(stop.exit_code) from None
