@@ -1,8 +1,8 @@
 """Recorded runs of a stage: at fixed shapes a GPU replays them without Python telling it each kernel.
 
 A run is recorded at a few numbers of entries (1, 2, 4, …); one with fewer entries is padded to the next. The
-recorded run reads and writes tensors of its own, so inputs are copied in, and its output is good until the
-same recording is played again.
+recorded run reads and writes tensors of its own, so inputs are copied in and outputs are copied out: pipelines
+and schedulers keep what they are given, while the same recording is played again.
 """
 
 from bisect import bisect_left
@@ -73,7 +73,7 @@ class Graphs(Generic[O]):
         self._records = False
 
     def __call__(self, inputs: Inputs) -> O:
-        """Return the stage's output, (entries, …), good until the next call."""
+        """Return the stage's output, (entries, …)."""
         if self._recorder is None:
             return self._run(inputs)
         if self._records and (count := self.count(inputs.entries)) is not None:
@@ -115,7 +115,7 @@ class Graphs(Generic[O]):
         return self._counts[at] if at < len(self._counts) else None
 
     def play(self, inputs: Inputs) -> O | None:
-        """Return the output for inputs, (entries, …), good until the next call; None without a recording."""
+        """Return the output for inputs, (entries, …); None without a recording."""
         count = self.count(inputs.entries)
         if count is None:
             return None
@@ -128,7 +128,7 @@ class Graphs(Generic[O]):
         for mine, given in zip(kept.inputs.tensors(), inputs.padded(count).tensors(), strict=True):
             mine.copy_(given, non_blocking=True)
         kept.recording.play()
-        output: O = first_entries(kept.recording.output, inputs.entries)
+        output: O = copied_entries(kept.recording.output, inputs.entries)
         return output
 
     def record(self, inputs: Inputs, count: int) -> None:
@@ -175,15 +175,15 @@ class Graphs(Generic[O]):
         return self._shapes[shape]
 
 
-def first_entries(output: Any, entries: int) -> Any:  # noqa: ANN401 - tensors in whatever a module returns
-    """Return the first entries of every tensor of an output."""
+def copied_entries(output: Any, entries: int) -> Any:  # noqa: ANN401 - tensors in whatever a module returns
+    """Return a copy of the first entries of every tensor of an output."""
     if isinstance(output, torch.Tensor):
-        return output[:entries]
+        return output[:entries].clone()
     if isinstance(output, Mapping):
-        taken = {name: first_entries(value, entries) for name, value in output.items()}
+        taken = {name: copied_entries(value, entries) for name, value in output.items()}
         return type(output)(**taken)
     if isinstance(output, tuple | list):
-        return type(output)(first_entries(each, entries) for each in output)
+        return type(output)(copied_entries(each, entries) for each in output)
     return output
 
 

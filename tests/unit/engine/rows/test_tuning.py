@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import structlog
 import torch
+from diffusers import PNDMScheduler
 
 from shared.catalogue import Catalogue
 from shared.tuning_file import TuningFile
 from tests.unit.engine.drawing import Recorder, RequestMaker, engine_of
 from tests.unit.engine.rows.conftest import Adapted
-from tests.unit.engine.rows.drawing import call_of
+from tests.unit.engine.rows.drawing import call_of, draw_joining, furthest
 from tests.unit.engine.rows.tiny import SAVERS
 from tests.unit.engine.stages.recorders import FakeRecorder
 from tests.waiting import wait_until
@@ -122,6 +123,42 @@ def test_every_stage_recorded_and_padded_gives_what_it_gives_plain(adapted: Adap
             graphs.turn_off()
     played = sum(each.played for each in recorder.recorded)
     assert played >= 4 * (len(recorder.recorded) > 0)
+
+
+def test_a_scheduler_may_keep_what_a_recorded_denoiser_gave_it(adapted: Adapted) -> None:
+    family = adapted("StableDiffusionPipeline")
+    family.pipeline.scheduler, kept = PNDMScheduler(skip_prk_steps=True), family.pipeline.scheduler
+    try:
+        # Without guidance nothing is computed of what the denoiser gives, and this scheduler remembers it.
+        call = call_of(family.model, "a red apple", 6, 1.0)
+
+        def drawn() -> list[torch.Tensor]:
+            return draw_joining(family, [family.prepare(call, seed) for seed in range(3)])
+
+        plain = drawn()
+        family.denoiser.turn_on(FakeRecorder(), powers_of_two(4))
+        with family.denoiser.recording():
+            drawn()
+        recorded = drawn()
+    finally:
+        family.pipeline.scheduler = kept
+
+    assert furthest(recorded, plain) < 1e-5
+
+
+def test_a_pipeline_may_keep_what_a_recorded_encoder_gave_it(adapted: Adapted) -> None:
+    family = adapted("StableDiffusionXLPipeline")
+    # It encodes the negative words before it has copied all of what came of the others.
+    call = family.call(call_of(family.model, "a red apple", 2, 3.0, negative_prompt="blurred, grey"))
+    plain = [tensor.clone() for entry in family.encode(call) for tensor in entry.values()]
+    for recordable in family.encoders:
+        recordable.graphs.turn_on(FakeRecorder(), (1,))
+        with recordable.graphs.recording():
+            family.encode(call)
+
+    recorded = [tensor for entry in family.encode(call) for tensor in entry.values()]
+
+    assert relative_error(recorded, plain) < 1e-6
 
 
 @pytest.mark.parametrize("name", ["Flux2KleinPipeline", "ZImagePipeline"])
