@@ -1,8 +1,8 @@
 """Recorded runs of a stage: at fixed shapes a GPU replays them without Python telling it each kernel.
 
-A run is recorded at a few numbers of entries (1, 2, 4, …); one with fewer entries is padded to the next. The
-recorded run reads and writes tensors of its own, so inputs are copied in and outputs are copied out: pipelines
-and schedulers keep what they are given, while the same recording is played again.
+A run is recorded at a few numbers of entries (1, 2, 4, …); one with fewer entries is padded to the next. It
+reads and writes tensors of its own, so inputs are copied in and outputs are copied out: pipelines and
+schedulers keep what they are given, while the same recording is played again.
 """
 
 from bisect import bisect_left
