@@ -42,6 +42,7 @@ async def test_valkey_killed_under_load_loses_nothing_and_runs_nothing_twice(
     pids = {name: node.pid for name, node in cluster.nodes.items()}
     # Two run and two wait in the queue; of all of them, some end while it is away.
     calls = [asyncio.create_task(caller.draw(f"{i} slow:60", timeout_s=120)) for i in range(4)]
+    await look.taken(4)
     await look.busy(2)
 
     cluster.server.kill()
@@ -84,6 +85,7 @@ async def test_frozen_valkey_costs_no_job_a_second_run(
     cluster: Cluster, caller: Caller, look: Look, frozen_s: float
 ) -> None:
     calls = [asyncio.create_task(caller.draw(f"{i} slow:150")) for i in range(6)]
+    await look.taken(6)
     await look.busy(2)
 
     cluster.server.process.send_signal(SIGSTOP)

@@ -17,6 +17,10 @@ class Look:
         self._cluster = cluster
         self.accepted = accepted
         self._since = time.monotonic()
+        self._known_before = self._known()
+
+    def _known(self) -> int:
+        return sum(1 for _ in self._cluster.store.scan_iter(match=self._cluster.keys.job("*")))
 
     def record(self, job_id: str) -> dict[str, str]:
         """Return the raw record."""
@@ -36,6 +40,14 @@ class Look:
             return len(self.drawing()) >= engines
 
         await wait_until_async(check, timeout_s, f"{engines} engines to be busy")
+
+    async def taken(self, jobs: int, timeout_s: float = 20.0) -> None:
+        """Wait until so many jobs of this test were accepted, however they are by then."""
+
+        async def check() -> bool:
+            return self._known() - self._known_before >= jobs
+
+        await wait_until_async(check, timeout_s, f"{jobs} jobs to be accepted")
 
     def outcomes(self, job_id: str) -> list[str]:
         """Return how each attempt of a job ended."""
