@@ -26,9 +26,11 @@ from cli.supervisor import STOP_GRACE_S, Say, Supervisor
 from cli.valkey import EmbeddedServer
 from shared.addresses import wrong_with_redis
 from shared.errors import ConfigurationError
-from shared.settings import REPO_ROOT, RedisSettings, Settings
+from shared.settings import REPO_ROOT, RedisSettings, Settings, WorkerSettings
 
 READY_TIMEOUT_S: Final = 180.0
+_TUNING_S: Final = {"off": 0.0, "quick": 60.0, "full": 600.0}
+"""What a first start may take longer for, where a worker finds out how its model runs fastest."""
 MOST_DRAIN_S: Final = STOP_GRACE_S / 2  # a worker must have handed its jobs back before it is killed
 _PROBE_S: Final = 0.05
 # torch's threads spin while they wait for each other. Where anything else wants the CPU (a second worker, a
@@ -162,6 +164,11 @@ class LocalService:
     def _too_slow(self, what: str, timeout_s: float) -> str:
         ends = "\n".join(f"{child.program.log} ends:\n{tail(child.program.log)}" for child in self.children)
         return f"{what} after {timeout_s:g} s\n{ends}"
+
+
+def workers_ready_s(settings: WorkerSettings) -> float:
+    """Return how long workers may take until the first of them is ready."""
+    return READY_TIMEOUT_S + _TUNING_S[settings.tuning]
 
 
 def chosen_redis(settings: Settings, url: str | None = None) -> RedisSettings | None:

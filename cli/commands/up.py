@@ -14,7 +14,7 @@ from cli.owner_salt import OwnerSalt
 from cli.placing import placed
 from cli.ports import holder, is_free
 from cli.run_folder import RunFolder
-from cli.service import Layout, LocalService, answering, chosen_redis, ready
+from cli.service import Layout, LocalService, answering, chosen_redis, ready, workers_ready_s
 from cli.signals import StopRequested, StopSignals
 from cli.terminal import announce, err, explain, say, shown
 from shared.errors import ConfigurationError, DarkroomError
@@ -113,7 +113,7 @@ def _start(service: LocalService, settings: Settings) -> None:
         say("waiting for the API")
         service.wait_for(answering(client), "the API does not answer")
         say("waiting for a worker to load the model")
-        service.wait_for(ready(client), "no worker is ready")
+        service.wait_for(ready(client), "no worker is ready", workers_ready_s(settings.worker))
     say(f"ready after {time.monotonic() - started_at:.1f} s", style="bold green")
 
 

@@ -162,6 +162,7 @@ class Engine:
         model = self._residents.get(first)
         warm_up(model, self._residents.adapter(first))
         self.capacity = batcher.measure(first)
+        self._tunings.hurried = True
         self._life.tick()
         return batcher
 

@@ -91,13 +91,15 @@ class Tunings:
             recorder: makes a recorder of a stream; by default that of CUDA, where the device is one.
             modes: returns the modes of a stage in the order in which they are tried; by default all.
         """
+        self.hurried = False
+        """Whether requests may wait meanwhile: then nothing that takes minutes is tried."""
         self.known: dict[str, Tuning] = {}
         """How the models run that have been on the device, by name."""
         self._device = device
         self._caps = caps
         self._level = Level(choice.level)
         self._file = TuningFile(choice.file) if choice.file is not None else None
-        self._budget_s = self._level.budget_s if choice.budget_s is None else choice.budget_s
+        self._budget_s = choice.budget_s
         self._recorder = recorder or (lambda: CudaRecorder(device) if device.type == "cuda" else None)
         self._modes = modes or modes_of
 
@@ -150,11 +152,21 @@ class Tunings:
         tell: Callable[[Trial], object],
         plan: Callable[[int], object],
     ) -> Tuning:
-        ends_at = perf_counter() + self._budget_s
+        ends_at = perf_counter() + self._begun_within_s
         tuners = [self._tuner(family, stage, ends_at, tell) for stage in stages]
         plan(sum(len(tuner.planned(stage)) for tuner, stage in zip(tuners, stages, strict=True)))
         text, denoise, decode = (tuner.tune(stage) for tuner, stage in zip(tuners, stages, strict=True))
-        return Tuning(text, denoise, decode, self._level.value, int(time.time()))
+        return Tuning(text, denoise, decode, self._level_now.value, int(time.time()))
+
+    @property
+    def _begun_within_s(self) -> float:
+        if self._budget_s is not None and not self.hurried:
+            return self._budget_s
+        return self._level_now.budget_s
+
+    @property
+    def _level_now(self) -> Level:
+        return Level.QUICK if self.hurried and self._level is Level.FULL else self._level
 
     def _take(self, family: RowFamily, tuning: Tuning) -> Tuning:
         family.texts_together.most = tuning.text.images
@@ -184,7 +196,7 @@ class Tunings:
         return Tuner(
             () if off else self._modes(family, stage),
             self._clock,
-            limits=Limits(ends_at, slow=self._level is Level.FULL),
+            limits=Limits(ends_at, slow=self._level_now is Level.FULL),
             recorder=None if off else self._recorder(),
             release=lambda: release_memory(self._device),
             tell=tell,
@@ -197,7 +209,7 @@ class Tunings:
 
     def _kept(self, spec: ModelSpec) -> Iterator[Tuning]:
         known = self._file.read() if self._file is not None else {}
-        for level in self._level.served_by:
+        for level in self._level_now.served_by:
             tuning = _tuning(known.get(self._identity(spec, level)))
             if tuning is not None:
                 yield tuning
@@ -216,9 +228,9 @@ class Tunings:
             denoise=_kept_stage(found.denoise),
             decode=_kept_stage(found.decode),
         )
-        known = [self._identity(spec, level) for level in self._level.served_by] if again else []
+        known = [self._identity(spec, level) for level in self._level_now.served_by] if again else []
         try:
-            self._file.keep(self._identity(spec, self._level), kept, instead_of=known)
+            self._file.keep(self._identity(spec, self._level_now), kept, instead_of=known)
         except OSError as error:
             # It costs the next start the time, no more.
             log.warning("tuning.not_kept", file=str(self._file.path), error=error.strerror)

@@ -260,6 +260,22 @@ def test_of_two_that_are_known_the_more_thorough_is_applied(
     assert is_marked(family)
 
 
+def test_while_requests_may_wait_nothing_is_tried_that_takes_minutes(
+    tmp_path: Path, adapted: Adapted
+) -> None:
+    family, slow, tried = adapted("StableDiffusionPipeline"), Marked(), dict[str, str]()
+    slow.slow = True
+    tunings = planted("full", tmp_path / "new", (slow,))
+    tunings.hurried = True
+
+    tuning = tunings.tune(family, calls(family), lambda trial: tried.update({trial.mode: trial.why}))
+
+    assert tried["marked"].startswith("takes long")
+    assert (tuning.level, not is_marked(family)) == ("quick", True)
+    # A worker that starts has the time, and tries it.
+    assert planted("full", tmp_path / "new").kept(family.model.spec) is None
+
+
 def test_again_forgets_what_was_known_however_thorough(found: dict[str, Path], adapted: Adapted) -> None:
     family, told = adapted("StableDiffusionPipeline"), list[Trial]()
 
