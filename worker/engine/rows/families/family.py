@@ -319,7 +319,8 @@ class RowFamily(ABC):
 
     def _planned(self, call: Call) -> Plan:
         pipeline = self._pipeline_with(self.model.fresh_scheduler())
-        timesteps = timesteps_of(pipeline, call, **self.schedule(call))
+        steps = call["num_inference_steps"]
+        timesteps = timesteps_of(pipeline.scheduler, steps, self.device, self.schedule(call))
         if hasattr(pipeline.scheduler, "set_begin_index"):
             # Else each row's scheduler looks its first step up on the device, and waits for it.
             pipeline.scheduler.set_begin_index(0)

@@ -5,17 +5,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 
 from worker.engine.models.arguments import Call
 
 
-def timesteps_of(pipeline: Any, call: Call, **arguments: Any) -> torch.Tensor:  # noqa: ANN401
-    """Set a scheduler's timesteps and return them, (ticks,)."""
-    timesteps: torch.Tensor
-    timesteps, _ = retrieve_timesteps(
-        pipeline.scheduler, call["num_inference_steps"], pipeline.device, **arguments
-    )
+def timesteps_of(scheduler: Any, steps: int, device: torch.device, schedule: dict[str, Any]) -> torch.Tensor:  # noqa: ANN401
+    """Set a scheduler's timesteps and return them, (ticks,).
+
+    Source: ``retrieve_timesteps`` of diffusers' pipelines; each has a copy, in a module that takes long to
+    import and warns meanwhile.
+    """
+    given = dict(schedule)
+    sigmas = given.pop("sigmas", None)
+    if sigmas is None:
+        scheduler.set_timesteps(steps, device=device, **given)
+    else:
+        scheduler.set_timesteps(sigmas=sigmas, device=device, **given)
+    timesteps: torch.Tensor = scheduler.timesteps
     return timesteps
 
 
