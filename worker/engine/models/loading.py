@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,15 @@ class LoadedModel:
     parameters: frozenset[str]
     """Names of the arguments its call takes."""
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers share no base class
-        """The tokenizer that reads the prompt; a processor has one inside."""
+        """A copy of the tokenizer that reads the prompt; a processor has one inside.
+
+        The pipeline's own is used beside the ticks, and keeps how it cuts and pads while it works: two
+        threads that share one get each other's length, or "Already borrowed".
+        """
         component = getattr(self.pipeline, self.spec.tokenizer)
-        return getattr(component, "tokenizer", component)
+        return copy.deepcopy(getattr(component, "tokenizer", component))
 
     def weights_bytes(self) -> int:
         """Return what its weights take on the device."""

@@ -1,16 +1,20 @@
 """A row's picture does not depend on its neighbours: it is the one that the stock pipeline draws alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import diffusers
 import pytest
 import torch
 
+from shared.catalogue import Wording
 from shared.catalogue.families import batched_families
 from tests.unit.engine.rows.conftest import Adapted
 from tests.unit.engine.rows.drawing import call_of, draw_joining, furthest, stock, tick
 from tests.unit.engine.rows.tiny import SAVERS
+from worker.engine.models.tokens import fit_prompt
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.families.registry import ADAPTERS
 
@@ -199,3 +203,26 @@ def test_rescaled_guidance_and_noise_along_the_way_are_the_pipelines_own(adapted
     images = draw_joining(family, [family.prepare(call, seed) for seed, call in enumerate(calls)])
 
     assert furthest(images, expected) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["StableDiffusionPipeline", "Flux2KleinPipeline"])
+def test_prompts_are_counted_while_others_are_encoded_on_another_thread(adapted: Adapted, name: str) -> None:
+    family = adapted(name)
+    call = family.call(call_of(family.model, "a red apple", 2, 1.0))
+    wording = Wording("", "a red apple " * 40, ", flat")
+    alone = fit_prompt(family.model.tokenizer, wording, 12)
+
+    with ThreadPoolExecutor(1) as beside:
+        encoding = beside.submit(lambda: [encoded(family, call) for _ in range(60)])
+        fitted = set()
+        while not encoding.done():
+            fitted.add(fit_prompt(family.model.tokenizer, wording, 12))
+
+    assert fitted <= {alone}
+    first, *others = encoding.result()
+    assert all(torch.equal(each, first) for each in others)
+
+
+def encoded(family: RowFamily, call: Mapping[str, Any]) -> torch.Tensor:
+    with torch.inference_mode():
+        return family.encode(call)[-1]["text"]
