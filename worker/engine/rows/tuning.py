@@ -13,6 +13,7 @@ import structlog
 import torch
 
 from shared.catalogue import ModelSpec
+from shared.errors import CatalogueError
 from shared.tuning_file import Kept, KeptStage, TuningFile
 from worker.engine.models.arguments import Call, call_arguments, first_request
 from worker.engine.models.devices import hardware, release_memory
@@ -104,10 +105,21 @@ class Tunings:
         self._modes = modes or modes_of
 
     def adapt(self, model: LoadedModel) -> RowFamily | None:
-        """Return a model's adapter, tuned, or nothing where its pipeline can only be run whole."""
+        """Return a model's adapter, tuned, or nothing where its pipeline can only be run whole.
+
+        Raises:
+            CatalogueError: not even its plain form runs on the device; the message names its entry.
+        """
         family = adapt(model)
-        if family is not None and self._device.type != "cpu":
+        if family is None or self._device.type == "cpu":
+            return family
+        try:
             self.tune(family, lambda words: call_arguments(model, first_request(model.spec, words)), _log)
+        except Exception as error:
+            # A worker that starts must end with it: Celery would go on without a model.
+            detail = str(error).strip().splitlines() or [""]
+            msg = f"model {model.spec.name!r}: it could not be tuned: {type(error).__name__}: {detail[0]}"
+            raise CatalogueError(msg) from error
         return family
 
     def kept(self, spec: ModelSpec) -> Tuning | None:

@@ -162,10 +162,6 @@ class Graphs(Generic[O]):
         example = self._shapes[shape].example
         return (example, count) if example is not None else None
 
-    def clear(self) -> None:
-        """Drop every recording: the device is short of memory."""
-        self._shapes.clear()
-
     def _of(self, shape: Shape) -> _OfShape[O]:
         if shape not in self._shapes:
             self._shapes[shape] = _OfShape()

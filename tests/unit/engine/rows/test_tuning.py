@@ -10,6 +10,7 @@ import torch
 from diffusers import PNDMScheduler
 
 from shared.catalogue import Catalogue
+from shared.errors import CatalogueError
 from shared.tuning_file import TuningFile
 from tests.unit.engine.drawing import Recorder, RequestMaker, engine_of
 from tests.unit.engine.rows.conftest import Adapted
@@ -320,6 +321,23 @@ def test_no_mode_is_begun_once_the_chosen_time_is_over(adapted: Adapted) -> None
 
     tried = [trial for trial in tuning.denoise.trials if trial.mode != "plain"]
     assert {trial.why for trial in tried} == {"the time was over"}
+
+
+def test_a_model_whose_plain_form_does_not_run_is_named(load_tiny: LoadTiny) -> None:
+    model = load_tiny("StableDiffusionPipeline")
+
+    def refuse(_module: object, _inputs: object) -> None:
+        message = "out of memory\nand much more"
+        raise torch.OutOfMemoryError(message)
+
+    refusal = model.pipeline.unet.register_forward_pre_hook(refuse)
+    try:
+        # As on a GPU: nothing is tuned on a CPU.
+        tunings = Tunings(torch.device("meta"), Caps(CPU), TuningChoice("off"), lambda: None)
+        with pytest.raises(CatalogueError, match=r"^model 'other': .* OutOfMemoryError: out of memory$"):
+            tunings.adapt(model)
+    finally:
+        refusal.remove()
 
 
 def test_a_file_that_says_nothing_is_no_tuning(tmp_path: Path, adapted: Adapted) -> None:
