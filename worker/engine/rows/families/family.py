@@ -43,6 +43,8 @@ class RowFamily(ABC):
     """Whether its pipeline encodes several texts in one run as it encodes each alone."""
     schedule_arguments: ClassVar[tuple[str, ...]] = ()
     """Arguments that decide, beside size and steps, what the scheduler is told."""
+    packed: ClassVar[int] = 1
+    """How many latents, side by side, its denoiser takes as the channels of one."""
     guidance_argument: ClassVar[str] = "guidance_scale"
     """The argument that says how strongly rows with two entries are led."""
 
@@ -190,9 +192,10 @@ class RowFamily(ABC):
         return ()
 
     @property
-    @abstractmethod
     def channels(self) -> int:
         """Channels of the latents that the pipeline draws."""
+        network: Any = self.denoising
+        return int(network.config.in_channels) // self.packed
 
     def schedule(self, _call: Call) -> dict[str, Any]:
         """Return what the scheduler is told beside the number of steps."""

@@ -17,6 +17,7 @@ from worker.engine.stages.inputs import Inputs
 class Flux(RowFamily):
     """``FluxPipeline``: a transformer over packed latents, (1, tokens, channels)."""
 
+    packed: ClassVar[int] = 4
     guidance_argument: ClassVar = "true_cfg_scale"
     handled: ClassVar = frozenset({"prompt_2", "negative_prompt_2", "true_cfg_scale", "max_sequence_length"})
     text_arguments: ClassVar = (
@@ -43,11 +44,6 @@ class Flux(RowFamily):
             prompt, prompt_2, self.device, max_sequence_length=call["max_sequence_length"]
         )
         return {"text": text, "pooled": pooled}
-
-    @property
-    @override
-    def channels(self) -> int:
-        return int(self.pipeline.transformer.config.in_channels // 4)
 
     @override
     def schedule(self, call: Call) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from worker.engine.stages.modes import FewerLayers, Mode
 class Flux2Klein(RowFamily):
     """``Flux2KleinPipeline``: a transformer over packed latents, (1, tokens, channels)."""
 
+    packed: ClassVar[int] = 4
     handled: ClassVar = frozenset({"max_sequence_length"})
     text_arguments: ClassVar = ("prompt", "max_sequence_length")
 
@@ -46,11 +47,6 @@ class Flux2Klein(RowFamily):
     @override
     def text_modes(self) -> tuple[Mode, ...]:
         return (FewerLayers(max(self.call({})["text_encoder_out_layers"])),)
-
-    @property
-    @override
-    def channels(self) -> int:
-        return int(self.pipeline.transformer.config.in_channels // 4)
 
     @override
     def schedule(self, call: Call) -> dict[str, Any]:

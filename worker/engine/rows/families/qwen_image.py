@@ -19,6 +19,7 @@ from worker.engine.stages.inputs import Inputs
 class QwenImage(RowFamily):
     """``QwenImagePipeline``: a transformer over packed latents, (1, tokens, channels), and masked text."""
 
+    packed: ClassVar[int] = 4
     guidance_argument: ClassVar = "true_cfg_scale"
     encodes_together: ClassVar = False
     handled: ClassVar = frozenset({"true_cfg_scale", "max_sequence_length"})
@@ -37,11 +38,6 @@ class QwenImage(RowFamily):
         # The mask is of other prompts' lengths, and here is only one.
         text, _ = self.pipeline.encode_prompt(prompt, self.device, max_sequence_length=max_tokens)
         return {"text": text}
-
-    @property
-    @override
-    def channels(self) -> int:
-        return int(self.pipeline.transformer.config.in_channels // 4)
 
     @override
     def schedule(self, call: Call) -> dict[str, Any]:

@@ -45,11 +45,6 @@ class StableDiffusion(RowFamily):
         network: torch.nn.Module = self.pipeline.unet
         return network
 
-    @property
-    @override
-    def channels(self) -> int:
-        return int(self.pipeline.unet.config.in_channels)
-
     @override
     def extras(self, call: Call, entries: Entries, ids: torch.Tensor | None) -> dict[str, Any]:
         return {"rescale": call["guidance_rescale"]}

@@ -39,11 +39,6 @@ class StableDiffusion3(RowFamily):
         entry = {"text": positive, "pooled": pooled}
         return ({"text": negative, "pooled": negative_pooled}, entry) if guided else (entry,)
 
-    @property
-    @override
-    def channels(self) -> int:
-        return int(self.pipeline.transformer.config.in_channels)
-
     @override
     def schedule(self, call: Call) -> dict[str, Any]:
         # Where it is asked for, or the scheduler wants one for the size.

@@ -47,11 +47,6 @@ class ZImage(RowFamily):
         # What the last layer but one says is read.
         return (FewerLayers(len(self.pipeline.text_encoder.layers) - 1),)
 
-    @property
-    @override
-    def channels(self) -> int:
-        return int(self.pipeline.transformer.in_channels)
-
     @override
     def schedule(self, call: Call) -> dict[str, Any]:
         sigmas = get_default_z_image_sigmas(call["num_inference_steps"])
