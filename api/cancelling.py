@@ -1,8 +1,10 @@
-"""Ending tasks for certain."""
+"""Ending tasks for certain, and waiting for no longer than was said."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 _ASK_AGAIN_S: Final = 0.2
 
@@ -25,3 +27,29 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
             running = {task for task in running if not task.done()}
     if told is not None:
         raise told
+
+
+async def within(timeout_s: float, doing: Coroutine[Any, Any, T]) -> T:
+    """Return what comes of it, or give up in time, whatever becomes of it.
+
+    A task of its own, and not ``asyncio.timeout``: a cancellation that is lost in ``wait_for`` would be the
+    only one that comes.
+
+    Raises:
+        TimeoutError: nothing came.
+    """
+    task = asyncio.create_task(doing)
+    task.add_done_callback(_look_at)
+    try:
+        done, _ = await asyncio.wait([task], timeout=timeout_s)
+    finally:
+        task.cancel()
+    if not done:
+        raise TimeoutError
+    return task.result()
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended that nobody may wait for any more; asyncio would complain."""
+    if not task.cancelled():
+        task.exception()

@@ -18,6 +18,7 @@ import redis
 import redis.asyncio as aioredis
 from typing_extensions import override
 
+from api.cancelling import within
 from shared.redis_clients import UNREACHABLE
 
 Word = str | bytes | int | float
@@ -109,20 +110,20 @@ class Link:
             redis.exceptions.RedisError: the server cannot be reached, or went away twice.
             TimeoutError: it took longer than the patience lasts.
         """
-        if not commands:
-            return []
-        async with asyncio.timeout(self._patience_s):
-            if self._replies is not None and self._replies.open:
-                try:
-                    return await self._replies.ask(commands)
-                except UNREACHABLE:
-                    await asyncio.sleep(random.uniform(*_BACKOFF_S))  # noqa: S311 - nothing secret
-            return await (await self._connected()).ask(commands)
+        return await within(self._patience_s, self._ask(commands)) if commands else []
 
     def close(self) -> None:
         """Close the connection."""
         if self._replies is not None:
             self._replies.close()
+
+    async def _ask(self, commands: tuple[bytes, ...]) -> list[Any]:
+        if self._replies is not None and self._replies.open:
+            try:
+                return await self._replies.ask(commands)
+            except UNREACHABLE:
+                await asyncio.sleep(random.uniform(*_BACKOFF_S))  # noqa: S311 - nothing secret
+        return await (await self._connected()).ask(commands)
 
     async def _connected(self) -> "_Replies":
         async with self._connecting:

@@ -1,6 +1,5 @@
 """Asking Redis: commands, scripts and large results, with what drivers raise said in our words."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -8,6 +7,7 @@ import redis
 import redis.asyncio as aioredis
 
 from api.bulk import Blob, BulkReader
+from api.cancelling import within
 from api.link import Link, packed
 from shared.errors import StoreUnavailable
 from shared.jobs import scripts
@@ -76,9 +76,12 @@ class Reach:
 
     async def call(self, do: Callable[[], Awaitable[T]]) -> T:
         """Return what a call of a client returns."""
+
+        async def doing() -> T:
+            return await do()
+
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await do()
+            return await within(PATIENCE_S, doing())
         except _AWAY as error:
             raise _unavailable(error) from error
 

@@ -1,5 +1,6 @@
 """The store goes away and comes back: a quick, honest answer meanwhile, and nothing to restart afterwards."""
 
+import asyncio
 import base64
 import signal
 import time
@@ -10,9 +11,14 @@ from itertools import count
 
 import pytest
 import redis
+from pydantic import SecretStr
 from redis.exceptions import OutOfMemoryError
 
+from api.reach import Reach
 from cli.valkey import EmbeddedServer
+from shared.errors import StoreUnavailable
+from shared.redis_clients import async_client
+from shared.settings import RedisSettings
 from tests.http_caller import GENERATIONS, JOBS, HttpCaller, Response, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.sse import streaming
@@ -99,6 +105,29 @@ def test_every_call_is_refused_in_time_however_many_there_are(away: Service) -> 
     for answer, took_s in (future.result() for future in answers):
         assert_away(answer)
         assert took_s < CROWD_BOUND_S
+
+
+async def test_a_silent_store_is_given_up_in_time_by_each_of_many(mortal: EmbeddedServer) -> None:
+    """Of so many, some gave up in the very moment in which redis-py had sent: that was lost, and took 6 s."""
+    client = async_client(RedisSettings(url=SecretStr(mortal.url)))
+    reach = Reach(client.connection_pool, "away:")
+    await reach.call(client.ping)
+
+    async def timed() -> float:
+        began_at = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await reach.call(client.ping)
+        return time.monotonic() - began_at
+
+    mortal.process.send_signal(signal.SIGSTOP)
+    try:
+        took_s = await asyncio.gather(*(timed() for _ in range(100)))
+    finally:
+        mortal.process.send_signal(signal.SIGCONT)
+    reach.close()
+    await client.aclose()
+
+    assert max(took_s) < BOUND_S
 
 
 def test_the_models_are_known_for_a_second_and_then_refused(shaken: Service, mortal: EmbeddedServer) -> None:
