@@ -1,7 +1,7 @@
 """Ending tasks for certain, and waiting for no longer than was said."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         raise told
 
 
-async def within(timeout_s: float, doing: Coroutine[Any, Any, T]) -> T:
+async def within(timeout_s: float, doing: Awaitable[T]) -> T:
     """Return what comes of it, or give up in time, whatever becomes of it.
 
     A task of its own, and not ``asyncio.timeout``: a cancellation that is lost in ``wait_for`` would be the
@@ -38,7 +38,7 @@ async def within(timeout_s: float, doing: Coroutine[Any, Any, T]) -> T:
     Raises:
         TimeoutError: nothing came.
     """
-    task = asyncio.create_task(doing)
+    task = asyncio.ensure_future(doing)
     task.add_done_callback(_look_at)
     try:
         done, _ = await asyncio.wait([task], timeout=timeout_s)
@@ -49,7 +49,7 @@ async def within(timeout_s: float, doing: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def _look_at(task: asyncio.Task[Any]) -> None:
+def _look_at(task: asyncio.Future[Any]) -> None:
     """Take note of how a task ended that nobody may wait for any more; asyncio would complain."""
     if not task.cancelled():
         task.exception()

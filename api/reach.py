@@ -76,12 +76,8 @@ class Reach:
 
     async def call(self, do: Callable[[], Awaitable[T]]) -> T:
         """Return what a call of a client returns."""
-
-        async def doing() -> T:
-            return await do()
-
         try:
-            return await within(PATIENCE_S, doing())
+            return await within(PATIENCE_S, do())
         except _AWAY as error:
             raise _unavailable(error) from error
 
