@@ -13,8 +13,9 @@ from shared.errors import InvalidApiKey, StoreUnavailable
 FRESH_S: Final = 1.0
 # While Redis is away nobody can be asked; what was known a minute ago still says who is who.
 STALE_S: Final = 60.0
-# So long a request waits for news of a key that is known; behind this it has other questions to Redis.
-NEWS_S: Final = 0.5
+# So long a request waits for news of a key that is known; behind this it has another question to Redis, and
+# both together may take 2 s.
+NEWS_S: Final = 0.2
 _MOST_KNOWN: Final = 10_000
 
 

@@ -14,6 +14,8 @@ import redis
 from pydantic import SecretStr
 from redis.exceptions import OutOfMemoryError
 
+from api.keyring import FRESH_S
+from api.offer import PRESENCE_TTL_S
 from api.reach import Reach
 from cli.valkey import EmbeddedServer
 from shared.errors import StoreUnavailable
@@ -81,6 +83,21 @@ def assert_away(answer: Response) -> None:
 
 def test_a_submission_is_refused_within_2_s(away: Service) -> None:
     answer, took_s = timed(CALLS["submit"], away.caller)
+
+    assert_away(answer)
+    assert took_s < BOUND_S
+
+
+def test_so_is_one_of_a_caller_who_is_not_known_from_just_now(
+    shaken: Service, mortal: EmbeddedServer
+) -> None:
+    """First there is news of its key to be waited for, then the store."""
+    time.sleep(1.1 * max(FRESH_S, PRESENCE_TTL_S))
+    mortal.process.send_signal(signal.SIGSTOP)
+    try:
+        answer, took_s = timed(CALLS["submit"], shaken.caller)
+    finally:
+        mortal.process.send_signal(signal.SIGCONT)
 
     assert_away(answer)
     assert took_s < BOUND_S
