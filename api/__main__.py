@@ -3,8 +3,7 @@
 import sys
 
 from api.app import create_app
-from api.processes import Processes
-from api.serving import Server, config_of, serve
+from api.http.server import serve
 from shared import tracing
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
@@ -27,12 +26,9 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"darkroom api: {error}\n")
         return 1
-    config = config_of(app, settings)
-    if settings.api.processes == 1:
-        Server(config, app).run()
-        return 0
-    tracing.close()  # each of them traces for itself
-    Processes(serve, config.bind_socket(), settings.api.processes).run()
+    if settings.api.processes > 1:
+        tracing.close()  # each of them traces for itself
+    serve(app, "api.app:from_environment", settings.api)
     return 0
 
 

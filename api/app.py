@@ -7,21 +7,25 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 
 from api import errors, misses
-from api.entrance import Entrance
-from api.generation_request import GenerationRequest
-from api.holding import RESUMED, HeldCalls
-from api.intake import Intake
-from api.middleware import PROBES, RequestContext
+from api.generations.request import GenerationRequest
+from api.generations.route import GENERATIONS_PATH, make_router
+from api.http.context import PROBES, RequestContext
+from api.http.entrance import Entrance
+from api.http.limits import BodyLimits
+from api.http.security_headers import SecurityHeaders
+from api.http.server import join_the_others, when_told_to_stop
+from api.jobs import route as jobs
+from api.models import route as models
+from api.operator import health, metrics, usage, view
+from api.playground import route as playground
 from api.resources import build
-from api.routes import generations, health, jobs, metrics, models, operator, playground, usage
-from api.security_headers import SecurityHeaders
+from api.streams import route as streams
 from shared import tracing
 from shared.errors import DarkroomError
 from shared.logs import configure
@@ -41,7 +45,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.resources = resources
         resources.start()
-        yield
+        # Held calls are let go: the server would wait for them in vain.
+        with when_told_to_stop(resources.waiting.watch.let_go):
+            yield
         await resources.close()
         await asyncio.to_thread(tracing.close)
 
@@ -58,13 +64,18 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     body_type = GenerationRequest.with_max_n(settings.api.max_n)
-    generating = generations.make_router(body_type)
-    for router in (generating, jobs.router, models.router, health.router):
+    for router in (
+        make_router(body_type),
+        jobs.router,
+        streams.router,
+        models.router,
+        health.router,
+        view.router,
+        usage.router,
+        metrics.router,
+        playground.router,
+    ):
         app.include_router(router)
-    app.include_router(operator.router)
-    app.include_router(usage.router)
-    app.include_router(metrics.router)
-    app.include_router(playground.router)
     app.mount("/playground", playground.Files(directory=playground.FOLDER), name="playground")
     app.add_exception_handler(DarkroomError, errors.on_darkroom_error)
     app.add_exception_handler(RequestValidationError, errors.on_validation_error)
@@ -72,19 +83,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTP_404_NOT_FOUND, misses.on_missing_path)
     app.add_exception_handler(HTTP_405_METHOD_NOT_ALLOWED, misses.on_missing_method)
     # The last one added is the outermost.
-    routes = (*generating.routes, *jobs.router.routes)
-    known = {route.endpoint: route for route in routes if isinstance(route, APIRoute)}
-    app.add_middleware(Intake, routes=known, body_type=body_type, resources=resources)
-    # A held call goes on when all that is inside of here is done with it.
-    app.add_middleware(HeldCalls, watch=resources.watch)
-    app.add_middleware(Entrance, settings=settings.api, keyring=resources.keyring)
+    app.add_middleware(BodyLimits, settings=settings.api, wants_json=GENERATIONS_PATH.__eq__)
+    app.add_middleware(Entrance, settings=settings.api, is_open=resources.keyring.is_open)
     app.add_middleware(RequestContext)
     app.add_middleware(SecurityHeaders)
     return app
 
 
 def from_environment() -> FastAPI:
-    """Return the application configured by the environment: the factory that uvicorn calls."""
+    """Return the application configured by the environment: what each of several processes serves."""
+    join_the_others()
     settings = Settings()
     configure(settings.log)
     tracing.configure(settings.tracing, "darkroom-api")
@@ -98,8 +106,7 @@ def _telemetry() -> TelemetryConfig:
     """
 
     def is_untold(scope: MutableMapping[str, Any]) -> bool:
-        # The request of a call that has been woken is none that came.
-        return scope.get("path") in PROBES or RESUMED in scope.get("state", ())
+        return scope.get("path") in PROBES
 
     return {
         "tracing": tracing.enabled(),

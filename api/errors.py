@@ -53,7 +53,7 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
     e.UnsupportedExpectation: Wire(417),
     e.UrlTooLong: Wire(414),
     e.HeadTooLarge: Wire(431),
-    e.RequestTimeout: Wire(408),
+    e.RequestTimeout: Wire(408, headers={"connection": "close"}),
     e.IdempotencyMismatch: Wire(422),
     e.Refused: Wire(503, SERVER_ERROR),
     e.TooManyJobs: Wire(429, "rate_limit_error"),

@@ -1,4 +1,4 @@
-"""What an API process counts itself. What Redis knows is read when it is asked for: ``routes/metrics.py``.
+"""What an API process counts itself. What Redis knows is read when it is asked for: ``operator/metrics.py``.
 
 Where several processes serve one port, each writes its numbers to a file in a folder of theirs, and
 whichever is asked adds them up.
@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -65,7 +66,19 @@ def share() -> None:
     os.environ[FOLDER] = tempfile.mkdtemp(prefix="darkroom-metrics-")
 
 
-def forget(pid: int | None) -> None:
-    """Take what a dead process held out of the sums of what is held now."""
-    if pid is not None:
-        mark_process_dead(pid, os.environ[FOLDER])  # type: ignore[no-untyped-call]
+def forget_the_dead() -> None:
+    """Say that this process counts beside others, and take what dead ones held out of the sums."""
+    folder = Path(os.environ[FOLDER])
+    for file in folder.glob("*.serving"):
+        if not _lives(int(file.stem)):
+            mark_process_dead(int(file.stem), str(folder))  # type: ignore[no-untyped-call]
+            file.unlink(missing_ok=True)
+    (folder / f"{os.getpid()}.serving").touch()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

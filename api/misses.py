@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from api.access import Credentials, identify
+from api.callers.caller import Credentials, identify
 from api.errors import INVALID_REQUEST, body, error_response, json_response
 from shared.errors import DarkroomError, UnsupportedEndpoint
 
@@ -73,7 +73,7 @@ async def _refuse(request: Request, words: str) -> Response:
         headers.get("openai-project", ""),
     )
     try:
-        await identify(request.app.state.resources, given)
+        await identify(request.app.state.resources.keyring, given)
     except DarkroomError as error:
         return error_response(error)
     return error_response(UnsupportedEndpoint(words))

@@ -1,21 +1,24 @@
-"""What a running API process holds, built once and handed to routes by type."""
+"""What a running API process holds, built once; routes are given of it what they name."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import redis.asyncio as aioredis
-from fastapi import Depends, Request
 
-from api.follow import Followers
-from api.holds import Holds
-from api.keyring import Keyring
-from api.link import Link
+from api.callers.keyring import Keyring
+from api.callers.rate import RateLimit
+from api.generations.answer import Answering
+from api.generations.ringing import Ringer
+from api.generations.submit import Submitter
+from api.models.offer import Offer
 from api.moderation import Gate, build_gate
-from api.offer import Offer
-from api.reach import PATIENCE_S
-from api.ringing import Ringer
-from api.store import ApiStore
-from api.watch import READ_TIMEOUT_S, JobWatch
+from api.store.accounts import AccountStore
+from api.store.client import StoreClient
+from api.store.jobs import JobStore
+from api.store.observation import ObservationStore
+from api.waiting.follow import Followers
+from api.waiting.presence import Presence
+from api.waiting.waiting import Waiting
+from api.waiting.watch import READ_TIMEOUT_S, JobWatch
 from shared.catalogue import Catalogue
 from shared.redis_clients import async_client
 from shared.settings import Settings
@@ -23,33 +26,30 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Resources:
-    """The clients and the catalogue of one process."""
+    """What this process holds, by the names that :func:`api.provided.provided` is called with."""
 
     settings: Settings
     clients: tuple[aioredis.Redis, ...]
-    store: ApiStore
-    watch: JobWatch
-    followers: Followers
-    holds: Holds
-    ringer: Ringer
-    offer: Offer
+    jobs: JobStore
+    accounts: AccountStore
+    observation: ObservationStore
     keyring: Keyring
+    rate_limit: RateLimit
+    offer: Offer
     gate: Gate
+    ringer: Ringer
+    waiting: Waiting
+    answering: Answering
 
     def start(self) -> None:
         """Start what runs beside the requests."""
-        self.watch.start()
-        self.followers.start()
-        self.holds.start()
+        self.waiting.start()
 
     async def close(self) -> None:
         """Close everything."""
-        await self.holds.close()
-        await self.followers.close()
-        await self.watch.close()
+        await self.waiting.close()
         await self.gate.close()
         await self.ringer.close()
-        self.store.close()
         for client in self.clients:
             await client.aclose()
 
@@ -63,30 +63,34 @@ def build(settings: Settings) -> Resources:
     commands = async_client(settings.redis)
     blocking = async_client(settings.redis, timeout_s=READ_TIMEOUT_S, retries=0, connections=3)
     broker = async_client(settings.redis.of_the_broker())
-    store = ApiStore(commands, settings.jobs, settings.redis.prefix)
-    catalogue = Catalogue.load(settings.models.catalogue)
+    client = StoreClient(commands, settings.redis.prefix)
+    jobs = JobStore(client, settings.jobs)
+    accounts, observation = AccountStore(client), ObservationStore(client)
+    offer = Offer(Catalogue.load(settings.models.catalogue), settings.models, observation, settings.jobs)
+    gate, ringer = build_gate(settings.moderation), Ringer(broker, settings.redis)
+    waiting = Waiting(
+        store=jobs,
+        watch=JobWatch(blocking, jobs),
+        presence=Presence(jobs, settings.jobs),
+        followers=Followers(blocking, jobs),
+        longest_s=settings.api.sync_timeout_s,
+    )
+    submitter = Submitter(jobs, offer, gate, ringer, settings.jobs, waiting.presence.holder)
     return Resources(
         settings=settings,
         clients=(commands, blocking, broker),
-        store=store,
-        watch=JobWatch(blocking, store),
-        followers=Followers(blocking, store),
-        holds=Holds(store, settings.jobs),
-        ringer=Ringer(Link(broker.connection_pool, PATIENCE_S), settings.redis),
-        offer=Offer(catalogue, settings.models, store, settings.jobs),
+        jobs=jobs,
+        accounts=accounts,
+        observation=observation,
         keyring=Keyring(
-            store,
+            accounts,
             settings.api.owner_salt.get_secret_value().encode(),
             closed=not (settings.api.open or settings.api.is_loopback),
         ),
-        gate=build_gate(settings.moderation),
+        rate_limit=RateLimit(accounts, settings.api.requests_per_minute),
+        offer=offer,
+        gate=gate,
+        ringer=ringer,
+        waiting=waiting,
+        answering=Answering(submitter, waiting, settings.api),
     )
-
-
-async def resources(request: Request) -> Resources:  # a plain function would be called in a thread
-    """Return the process's resources."""
-    found: Resources = request.app.state.resources
-    return found
-
-
-ResourcesDep = Annotated[Resources, Depends(resources)]

@@ -201,6 +201,12 @@ class TooManyConnections(Refused):
     code = "too_many_connections"
 
 
+class ApiUnavailable(Refused):
+    """The API cannot be reached at the moment: the proxy in front of it says so."""
+
+    code = "api_unavailable"
+
+
 class TooManyJobs(Refused):
     """You have too many unfinished jobs; wait until some of them end."""
 

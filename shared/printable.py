@@ -3,7 +3,7 @@
 A terminal takes some characters for orders: escape sequences colour, move, set its title or make links, and
 those of C1 do so without an escape. Others are not seen at all, or turn the text around them (bidirectional
 overrides), so that a line reads other than it is. None of them is shown; each becomes a mark that is seen.
-The playground has the same in ``api/playground/js/printable.js``.
+The playground has the same in ``api/playground/page/js/printable.js``.
 """
 
 import re

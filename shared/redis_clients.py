@@ -99,12 +99,15 @@ def sync_client(
 
 
 def async_client(
-    settings: RedisSettings, *, timeout_s: float | None = None, retries: int = 1, connections: int = 64
+    settings: RedisSettings, *, timeout_s: float | None = None, retries: int = 1, connections: int = 32
 ) -> aioredis.Redis:
-    """Make an asyncio client; the arguments are those of :func:`sync_client`."""
+    """Make an asyncio client; the arguments are those of :func:`sync_client`.
+
+    Where every connection is in use a command waits for one, as long as its caller lets it.
+    """
     options = _options(settings, timeout_s, connections)
     pool = aioredis.BlockingConnectionPool.from_url(
-        _address(settings), retry=AsyncRetry(_backoff(), retries), timeout=1, **options
+        _address(settings), retry=AsyncRetry(_backoff(), retries), timeout=None, **options
     )
     pool.connection_class = _CONNECTIONS.get(pool.connection_class, pool.connection_class)
     return aioredis.Redis.from_pool(pool)

@@ -206,15 +206,10 @@ class ApiSettings(Section):
     max_connections: int = Field(
         12_000,
         ge=1,
-        description="connections of one process, fewer where it may not open so many files; "
-        "above: 503 too_many_connections",
+        description="connections of one process; above: 503",
     )
-    head_timeout_s: float = Field(
-        10.0, gt=0, description="longest from a connection's or request's start to the end of its headers"
-    )
-    body_timeout_s: float = Field(60.0, gt=0, description="longest from there to the end of its body")
-    stalled_write_s: float = Field(
-        60.0, gt=0, description="a client that takes nothing of its answer for this long is cut off"
+    body_timeout_s: float = Field(
+        60.0, gt=0, description="longest from a request's headers to the end of its body"
     )
     owner_salt: SecretStr = Field(
         SecretStr("darkroom"),

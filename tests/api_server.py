@@ -10,7 +10,6 @@ import uvicorn
 from typing_extensions import override
 
 from api.app import create_app
-from api.connection import connections
 from api.resources import Resources
 from cli.ports import LOOPBACK
 from shared.settings import Settings
@@ -36,10 +35,10 @@ class ApiServer:
         self.app = create_app(settings)
         config = uvicorn.Config(
             self.app,
-            http=connections(settings.api, settings.api.max_connections),
             ws="none",
             log_config=None,
             access_log=False,
+            limit_concurrency=settings.api.max_connections,
             timeout_graceful_shutdown=1,
         )
         self._server = QuickServer(config)

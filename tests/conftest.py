@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import fakeredis
 import pytest
@@ -12,6 +12,18 @@ from pydantic import SecretStr
 from cli.valkey import EmbeddedServer
 from shared.redis_clients import sync_client
 from shared.settings import JobSettings, RedisSettings
+
+# What starts processes that import torch: its tests run one after another, in one process of pytest-xdist.
+SHARED_SERVICES: Final = ("tiny_service", "glyph_service", "shared_cluster")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what belongs together where tests run in several processes: a file's, and a service's."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        service = next((name for name in SHARED_SERVICES if name in fixtures), None)
+        item.add_marker(pytest.mark.xdist_group(service or item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
 
 from shared import tracing
-from shared.celery_app import make_app
+from shared.bell.celery_app import make_app
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure
@@ -16,7 +16,7 @@ from shared.params import PARAMS_VERSION
 from shared.settings import Settings, read_settings
 from worker.monitoring import let_watch
 from worker.runtime import Runtime, served_models
-from worker.tasks import POOL, TRANSPORT, register, ring_queue
+from worker.tasks import register, ring_queue
 
 
 def _give_up(error: Exception) -> None:
@@ -39,8 +39,7 @@ settings = _settings()
 app = make_app(settings.redis)
 app.set_current()
 # Threads, never prefork: a CUDA context does not survive a fork, and every slot feeds the one engine.
-app.conf.worker_pool = POOL
-app.conf.broker_transport = TRANSPORT
+app.conf.worker_pool = "shared.bell.consumer:SlotPool"
 if settings.worker.celery_monitoring:
     let_watch(app)
 _running: list[Runtime] = []

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from shared.bell.ring import Doorbell
 from shared.catalogue import Catalogue
-from shared.celery_app import Doorbell
 from shared.errors import CatalogueError
 from shared.logs import get_logger
 from shared.params import PARAMS_VERSION

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from shared.celery_app import Doorbell
+from shared.bell.ring import Doorbell
 from shared.errors import DarkroomError
 from shared.logs import get_logger
 from shared.redis_reasons import reason_of

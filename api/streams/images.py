@@ -6,15 +6,15 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from api.delivery import kind, warnings
 from api.errors import job_error
-from api.follow import Follower
-from api.holding import accepted, patiently
-from api.prefer import Delivery
-from api.resources import Resources
-from api.sse import event
-from api.store import PreviewName
+from api.http.sse import event
+from api.jobs.body import kind, warnings
+from api.store.jobs import PreviewName
 from api.streams.telling import fetched, told, told_as_events, waking
+from api.waiting.delivery import Delivery
+from api.waiting.follow import Follower
+from api.waiting.patience import accepted, patiently
+from api.waiting.waiting import Waiting
 from shared import tracing
 from shared.errors import HeldTooLong
 from shared.jobs.record import JobRecord
@@ -28,7 +28,7 @@ COMPLETED: Final = "image_generation.completed"
 class Streamed:
     """One call that streams the pictures of one job."""
 
-    resources: Resources
+    waiting: Waiting
     owner: str
     job_id: str
     delivery: Delivery
@@ -37,14 +37,14 @@ class Streamed:
 
     def enter(self) -> None:
         """Note that a caller waits for the job, as for a held call."""
-        self.resources.holds.enter(self.job_id)
+        self.waiting.presence.enter(self.job_id)
         self._waits = True
 
     def left(self) -> None:
         """The caller has hung up."""
         if self._waits:
             self._waits = False
-            self.resources.holds.gone(self.job_id, self.delivery)
+            self.waiting.presence.gone(self.job_id, self.delivery)
 
     async def begin(self) -> JobRecord:
         """Return the job as it is now.
@@ -76,7 +76,7 @@ class Streamed:
         record = await self._read()
         if record.status is not Status.SUCCEEDED:
             raise job_error(record.error, record.id)
-        images = await patiently(lambda: self.resources.store.images(record.id, record.params.n))
+        images = await patiently(lambda: self.waiting.store.images(record.id, record.params.n))
         if record.params.partial_images:
             async for each in self._previews(record, await patiently(self._names)):
                 yield each
@@ -86,10 +86,10 @@ class Streamed:
             yield event(COMPLETED, _completed(record, index), base64=image)
 
     async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
-        resources, limit_s = self.resources, self.resources.settings.api.sync_timeout_s
+        watch, longest_s = self.waiting.watch, self.waiting.longest_s
         async with (
             self._following(record) as follower,
-            waking(follower, lambda: resources.watch.ended(self.job_id, limit_s)) as (ended,),
+            waking(follower, lambda: watch.ended(self.job_id, longest_s)) as (ended,),
         ):
             while not ended.done():
                 await follower.next()
@@ -101,10 +101,10 @@ class Streamed:
     def _following(self, record: JobRecord) -> AbstractAsyncContextManager[Follower]:
         if not record.params.partial_images:
             return nullcontext(Follower(self.job_id))
-        return self.resources.followers.following(self.job_id)
+        return self.waiting.followers.following(self.job_id)
 
     async def _previews(self, record: JobRecord, names: set[PreviewName]) -> AsyncIterator[bytes]:
-        async for (image, partial), file in fetched(self.resources, self.job_id, names, self._sent):
+        async for (image, partial), file in fetched(self.waiting.store, self.job_id, names, self._sent):
             data = {"type": PARTIAL, "partial_image_index": partial, "created_at": int(time.time())}
             yield event(PARTIAL, {**data, **_about(record, image)}, base64=file)
 
@@ -116,19 +116,19 @@ class Streamed:
         """
         if self._waits:
             self._waits = False
-            await self.resources.holds.keep(self.job_id)
+            await self.waiting.presence.keep(self.job_id)
         raise HeldTooLong(job_id=self.job_id)
 
     async def _answered(self) -> None:
         if self._waits:
             self._waits = False
-            await self.resources.holds.answered(self.job_id)
+            await self.waiting.presence.answered(self.job_id)
 
     async def _read(self) -> JobRecord:
-        return await accepted(lambda: self.resources.store.read(self.job_id, self.owner))
+        return await accepted(lambda: self.waiting.store.read(self.job_id, self.owner))
 
     async def _names(self) -> set[PreviewName]:
-        return await self.resources.store.preview_names(self.job_id)
+        return await self.waiting.store.preview_names(self.job_id)
 
 
 def usage_of_image(record: JobRecord, index: int) -> dict[str, Any]:

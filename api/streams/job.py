@@ -6,19 +6,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from api.delivery import describe
-from api.follow import Follower
-from api.holding import patiently
-from api.resources import Resources
-from api.sse import event
-from api.store import PreviewName
+from api.http.sse import event
+from api.jobs.body import describe
+from api.store.jobs import PreviewName
 from api.streams.telling import fetched, told, told_as_events, waking
+from api.waiting.follow import Follower
+from api.waiting.patience import patiently
+from api.waiting.waiting import Waiting
 from shared.errors import Stopping
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
 # How often one who waits in the queue is told of a new place.
 QUEUE_S: Final = 2.0
+# How often one whose job runs is looked after anew, whatever is told meanwhile.
+_RUNNING_S: Final = 600.0
 # After a cut, a client comes back this soon.
 RETRY_MS: Final = 1000
 _SENT: Final = re.compile(r"\d{1,2}\.\d(,\d{1,2}\.\d){0,39}", re.ASCII)
@@ -28,20 +30,20 @@ _SENT: Final = re.compile(r"\d{1,2}\.\d(,\d{1,2}\.\d){0,39}", re.ASCII)
 class Followed:
     """One call that follows one job, whoever made it wait: a spectator, whose going means nothing."""
 
-    resources: Resources
+    waiting: Waiting
     owner: str
     job_id: str
     sent: set[PreviewName]
     _told: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def resuming(cls, resources: Resources, owner: str, job_id: str, last_event_id: str) -> "Followed":
+    def resuming(cls, waiting: Waiting, owner: str, job_id: str, last_event_id: str) -> "Followed":
         """Follow a job from where a cut stream ended; a malformed id begins anew."""
         sent: set[PreviewName] = set()
         if _SENT.fullmatch(last_event_id):
             pairs = (name.split(".") for name in last_event_id.split(","))
             sent = {(int(image), int(partial)) for image, partial in pairs}
-        return cls(resources, owner, job_id, sent)
+        return cls(waiting, owner, job_id, sent)
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yield our events until the job has ended."""
@@ -51,9 +53,9 @@ class Followed:
                 yield each
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        async with self.resources.followers.following(self.job_id) as follower:
+        async with self.waiting.followers.following(self.job_id) as follower:
             while True:
-                record = await patiently(lambda: self.resources.store.read(self.job_id, self.owner))
+                record = await patiently(lambda: self.waiting.store.read(self.job_id, self.owner))
                 if record.status.terminal:
                     async for each in self._previews(record, await patiently(self._names)):
                         yield each
@@ -70,7 +72,7 @@ class Followed:
                     return  # who follows comes back, to another process
 
     async def _status(self, record: JobRecord) -> AsyncIterator[bytes]:
-        document = await patiently(lambda: describe(self.resources.store, record))
+        document = await patiently(lambda: describe(self.waiting.store, record))
         # Progress has an event of its own.
         telling = {name: value for name, value in document.items() if name != "progress"}
         if telling != self._told:
@@ -83,10 +85,9 @@ class Followed:
         Raises:
             Stopping: this process was told to end.
         """
-        settings = self.resources.settings
-        queued = record.status is Status.QUEUED
-        seen, within_s = (record.status, record.attempt), QUEUE_S if queued else settings.jobs.deadline_s
-        async with waking(follower, lambda: self.resources.watch.changed(self.job_id, seen, within_s)) as (
+        seen = record.status, record.attempt
+        within_s = QUEUE_S if record.status is Status.QUEUED else _RUNNING_S
+        async with waking(follower, lambda: self.waiting.watch.changed(self.job_id, seen, within_s)) as (
             changed,
         ):
             while not changed.done():
@@ -106,12 +107,12 @@ class Followed:
 
     async def _previews(self, record: JobRecord, names: set[PreviewName]) -> AsyncIterator[bytes]:
         about = {"output_format": record.params.output_format.value, "size": record.params.size}
-        async for (image, partial), file in fetched(self.resources, self.job_id, names, self.sent):
+        async for (image, partial), file in fetched(self.waiting.store, self.job_id, names, self.sent):
             data = {"index": image, "partial_image_index": partial, **about}
             yield event("preview", data, event_id=self._id, base64=file)
 
     async def _names(self) -> set[PreviewName]:
-        return await self.resources.store.preview_names(self.job_id)
+        return await self.waiting.store.preview_names(self.job_id)
 
     @property
     def _id(self) -> str:

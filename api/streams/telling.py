@@ -11,10 +11,9 @@ from typing import Any
 
 from api.cancelling import cancel_all
 from api.errors import bug_content, error_content
-from api.follow import Follower
-from api.resources import Resources
-from api.sse import event
-from api.store import PreviewName
+from api.http.sse import event
+from api.store.jobs import JobStore, PreviewName
+from api.waiting.follow import Follower
 from shared.errors import DarkroomError, StoreUnavailable
 
 
@@ -31,12 +30,12 @@ async def told_as_events(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[
 
 
 async def fetched(
-    resources: Resources, job_id: str, names: set[PreviewName], sent: set[PreviewName]
+    store: JobStore, job_id: str, names: set[PreviewName], sent: set[PreviewName]
 ) -> AsyncIterator[tuple[PreviewName, bytes]]:
     """Yield the previews that were not sent yet, in order, and note them as sent."""
     for name in sorted(names - sent):
         try:
-            file = await resources.store.preview(job_id, name)
+            file = await store.preview(job_id, name)
         except StoreUnavailable:
             return  # it is asked for again, at the latest when the job has ended
         if file is not None:

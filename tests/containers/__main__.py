@@ -55,13 +55,13 @@ def chosen_engine(report: Report) -> Iterator[tuple[Engine, list[Path]]]:
         return
     with private_daemon() as engine:
         report.note(engine.name)
-        report.note(f"stand-ins: {stand_ins(engine, store_image())}")
+        report.note(f"stand-ins: {stand_ins(engine, image_of('valkey'), image_of('proxy'))}")
         yield engine, pips_own_folders()
 
 
-def store_image() -> str:
-    """The image of the store that the compose file names."""
-    image: str = yaml.safe_load((REPO_ROOT / FILE).read_text())["services"]["valkey"]["image"]
+def image_of(service: str) -> str:
+    """The image of a service that the compose file names."""
+    image: str = yaml.safe_load((REPO_ROOT / FILE).read_text())["services"][service]["image"]
     return image
 
 

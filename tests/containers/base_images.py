@@ -1,7 +1,8 @@
 """Stand-ins for the base images, made of Debian's packages where no registry of images can be reached.
 
 ``python:3.11-slim`` is Debian 12 with its Python 3.11, ``valkey/valkey`` the same with Debian's Redis under
-Valkey's names. Everything built on them comes from this tree as it would on the real ones.
+Valkey's names, ``nginx`` the same with Debian's nginx. Everything built on them comes from this tree as it
+would on the real ones.
 """
 
 import tempfile
@@ -30,10 +31,14 @@ RUN ln -s redis-server /usr/bin/valkey-server && ln -s redis-cli /usr/bin/valkey
 VOLUME /data
 WORKDIR /data
 """
+_PROXY: Final = """
+FROM darkroom-debian
+RUN rm -rf /var/log/nginx
+"""
 
 
-def stand_ins(engine: Engine, store_image: str) -> str:
-    """Make both images; return in words what they are.
+def stand_ins(engine: Engine, store_image: str, proxy_image: str) -> str:
+    """Make the images; return in words what they are.
 
     Raises:
         Broken: a tree or an image could not be made.
@@ -42,19 +47,19 @@ def stand_ins(engine: Engine, store_image: str) -> str:
         folder = Path(place)
         _import_tree(engine, folder / "tree")
         (folder / "certificates.crt").write_bytes(_CERTIFICATES.read_bytes())
-        for tag, recipe in (("python:3.11-slim", _PYTHON), (store_image, _STORE)):
+        for tag, recipe in (("python:3.11-slim", _PYTHON), (store_image, _STORE), (proxy_image, _PROXY)):
             (folder / "Dockerfile").write_text(recipe)
             engine.docker("build", "--quiet", "--network=none", "--tag", tag, str(folder), timeout_s=300)
     python = engine.docker("run", "--rm", "--network=none", "python:3.11-slim", "python", "--version").strip()
     server = engine.docker("run", "--rm", "--network=none", store_image, "valkey-server", "--version").split()
     return (
         f"python:3.11-slim is Debian 12 with {python}, "
-        f"{store_image} is {server[0]} {server[2].removeprefix('v=')} of Debian"
+        f"{store_image} is {server[0]} {server[2].removeprefix('v=')} of Debian, {proxy_image} its nginx"
     )
 
 
 def _import_tree(engine: Engine, tree: Path) -> None:
-    packages = "python3,python3-venv,ca-certificates,redis-server"
+    packages = "python3,python3-venv,ca-certificates,redis-server,nginx-light,wget"
     made = run(("debootstrap", "--variant=minbase", f"--include={packages}", _SUITE, str(tree)), {}, _TREE_S)
     if made.returncode:
         message = f"debootstrap: {made.stdout[-800:]}{made.stderr[-400:]}"

@@ -11,8 +11,8 @@ import pytest
 
 from cli.ports import LOOPBACK, free_port
 from cli.valkey import EmbeddedServer
+from tests.integration.cli.processes import is_alive
 from tests.service import API, RunningService, process
-from tests.unit.cli.processes import is_alive
 from tests.waiting import wait_until
 
 
@@ -129,6 +129,7 @@ def several(valkey: EmbeddedServer, tmp_path: Path, prefix: str) -> Iterator[Sev
         several.parent.kill()
 
 
+@pytest.mark.slow
 def test_a_process_of_several_that_dies_is_started_again(several: Several) -> None:
     before = several.children()
 
@@ -143,6 +144,7 @@ def test_a_process_of_several_that_dies_is_started_again(several: Several) -> No
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_several_processes_end_with_the_one_that_started_them(
     several: Several, signum: signal.Signals
 ) -> None:

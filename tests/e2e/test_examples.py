@@ -61,6 +61,7 @@ def test_the_official_asynchronous_client(tiny_service: RunningService, tmp_path
     assert [look(file) for file in files] == [("JPEG", (512, 512), "RGB")] * 3
 
 
+@pytest.mark.slow
 def test_previews_on_the_way(glyph_service: RunningService, tmp_path: Path) -> None:
     run(glyph_service, tmp_path, sys.executable, EXAMPLES / "openai_streaming.py", tmp_path)
 

@@ -13,6 +13,8 @@ from tests.service import RunningService
 from tests.sse import Stream
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 USER_ERROR: Final = "image_generation_user_error"
 
 

@@ -45,6 +45,7 @@ def assert_nothing_of(secrets: list[str], texts: dict[str, str]) -> None:
     assert found(secrets, texts) == []
 
 
+@pytest.mark.slow
 def test_a_service_that_works_crashes_and_loses_its_store_tells_no_secret(
     store: StoreServer, service: RunningService
 ) -> None:

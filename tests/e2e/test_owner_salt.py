@@ -14,6 +14,8 @@ from tests.http_caller import HttpCaller
 from tests.service import process
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 DARKROOM: Final = (sys.executable, "-m", "cli")
 
 

@@ -36,7 +36,7 @@ def draw(glyph_service: RunningService) -> Iterator[Draw]:
         yield Draw(client)
 
 
-@pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("blue", 2)])
+@pytest.mark.parametrize(("colour", "channel"), [("red", 0), pytest.param("blue", 2, marks=pytest.mark.slow)])
 def test_an_apple_has_the_asked_colour_where_it_is_opaque(draw: Draw, colour: str, channel: int) -> None:
     image = pixels(draw(f"a {colour} apple"))
 
@@ -54,16 +54,19 @@ def test_what_is_around_it_is_transparent(draw: Draw) -> None:
     assert alpha[-32:, -32:].mean() < 10
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_bytes(draw: Draw) -> None:
     assert draw.anew("a red apple") == draw("a red apple")
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_picture(draw: Draw) -> None:
     first, second = (pixels(draw("a red apple", seed)).astype(int) for seed in (11, 12))
 
     assert np.abs(first - second).mean() > 2
 
 
+@pytest.mark.slow
 def test_an_opaque_picture_of_another_size_is_resampled_to_it(draw: Draw) -> None:
     image = opened(draw("a red apple", background="opaque", size="320x256", output_format="jpeg"))
 

@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,19 +35,36 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def visit(browser: Browser, glyph_service: RunningService) -> Iterator[Callable[..., Visitor]]:
+Visit = Callable[..., Visitor]
+
+
+@contextmanager
+def visiting(browser: Browser, url: str) -> Iterator[Visit]:
     """Open the playground as a new visitor. In the end no page may have complained or gone elsewhere."""
     visitors: list[Visitor] = []
 
     def come(project: str = "", **look: Any) -> Visitor:
         project = project or f"visitor-{secrets.token_hex(4)}"
-        visitors.append(Visitor(browser, glyph_service.url, project, **look))
+        visitors.append(Visitor(browser, url, project, **look))
         return visitors[-1]
 
     yield come
     for visitor in visitors:
         visitor.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, glyph_service: RunningService) -> Iterator[Visit]:
+    """Visitors of the shipped model, which takes long enough to be watched."""
+    with visiting(browser, glyph_service.url) as come:
+        yield come
+
+
+@pytest.fixture
+def visit_tiny(browser: Browser, tiny_service: RunningService) -> Iterator[Visit]:
+    """Visitors of a service that draws in hundredths of a second."""
+    with visiting(browser, tiny_service.url) as come:
+        yield come
 
 
 def finished(page: Page, pictures: int = 1) -> Any:
@@ -62,7 +80,8 @@ def download(card: Any) -> bytes:
     return Path(caught.value.path()).read_bytes()
 
 
-def test_a_picture_with_previews_and_a_step_bar(visit: Callable[..., Visitor]) -> None:
+@pytest.mark.slow
+def test_a_picture_with_previews_and_a_step_bar(visit: Visit) -> None:
     visitor = visit()
     page = visitor.open()
     page.evaluate(
@@ -91,7 +110,8 @@ def test_a_picture_with_previews_and_a_step_bar(visit: Callable[..., Visitor]) -
     visitor.shoot("picture")
 
 
-def test_several_at_once_with_their_places_and_a_cancel(visit: Callable[..., Visitor]) -> None:
+@pytest.mark.slow
+def test_several_at_once_with_their_places_and_a_cancel(visit: Visit) -> None:
     visitor = visit()
     page = visitor.open()
 
@@ -113,9 +133,9 @@ def test_several_at_once_with_their_places_and_a_cancel(visit: Callable[..., Vis
 
 
 def test_the_gallery_survives_a_reload_and_the_same_seed_draws_the_same(
-    visit: Callable[..., Visitor], glyph_service: RunningService
+    visit_tiny: Visit, tiny_service: RunningService
 ) -> None:
-    visitor = visit()
+    visitor = visit_tiny()
     page = visitor.open()
     ask(page, PROMPT, quality="low", seed="7")
     file = download(finished(page))
@@ -129,7 +149,7 @@ def test_the_gallery_survives_a_reload_and_the_same_seed_draws_the_same(
     expect(page.locator(f'.job:has-text("{PROMPT}")').first.locator(".facts")).to_contain_text("seed 7")
     expect(page.get_by_label("Seed")).to_have_value("7")
     assert download(finished(page)) == file
-    assert copied_program_draws(finished(page), glyph_service.url) == file
+    assert copied_program_draws(finished(page), tiny_service.url) == file
 
 
 def copied_program_draws(card: Any, url: str) -> bytes:
@@ -144,8 +164,8 @@ def copied_program_draws(card: Any, url: str) -> bytes:
     return (folder / "picture-0.png").read_bytes()
 
 
-def test_copy_as_curl_runs_in_a_shell(visit: Callable[..., Visitor], tmp_path: Path) -> None:
-    page = visit().open()
+def test_copy_as_curl_runs_in_a_shell(visit_tiny: Visit, tmp_path: Path) -> None:
+    page = visit_tiny().open()
     ask(page, 'it\'s a "red" apple', quality="low")
     card = finished(page)
 
@@ -159,8 +179,8 @@ def test_copy_as_curl_runs_in_a_shell(visit: Callable[..., Visitor], tmp_path: P
     assert '"b64_json"' in answer.stdout
 
 
-def test_a_checkerboard_behind_transparency_and_two_pictures(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
+def test_a_checkerboard_behind_transparency_and_two_pictures(visit_tiny: Visit) -> None:
+    visitor = visit_tiny()
     page = visitor.open()
 
     ask(page, PROMPT, background="transparent", n="2", quality="low", output_format="webp")
@@ -175,8 +195,8 @@ def test_a_checkerboard_behind_transparency_and_two_pictures(visit: Callable[...
     visitor.shoot("transparent")
 
 
-def test_what_is_wrong_is_said_at_its_field(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
+def test_what_is_wrong_is_said_at_its_field(visit_tiny: Visit) -> None:
+    visitor = visit_tiny()
     page = visitor.open()
 
     ask(page, PROMPT, size="70x70")
@@ -193,8 +213,8 @@ def test_what_is_wrong_is_said_at_its_field(visit: Callable[..., Visitor]) -> No
     visitor.shoot("problem")
 
 
-def test_a_cut_stream_goes_on(visit: Callable[..., Visitor]) -> None:
-    page = visit().open()
+def test_a_cut_stream_goes_on(visit_tiny: Visit) -> None:
+    page = visit_tiny().open()
     cuts: list[str] = []
 
     def cut(route: Route) -> None:
@@ -212,7 +232,8 @@ def test_a_cut_stream_goes_on(visit: Callable[..., Visitor]) -> None:
     assert len(cuts) == 2
 
 
-def test_by_keyboard_alone(visit: Callable[..., Visitor]) -> None:
+@pytest.mark.slow
+def test_by_keyboard_alone(visit: Visit) -> None:
     page = visit().open()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the prompt")).to_be_focused()
@@ -239,8 +260,8 @@ def test_by_keyboard_alone(visit: Callable[..., Visitor]) -> None:
         ("phone-dark", {**PHONE, "color_scheme": "dark"}),
     ],
 )
-def test_everybody_can_use_it(visit: Callable[..., Visitor], name: str, look: dict[str, Any]) -> None:
-    visitor = visit("one-for-all-looks", reduced_motion="reduce", **look)
+def test_everybody_can_use_it(visit_tiny: Visit, name: str, look: dict[str, Any]) -> None:
+    visitor = visit_tiny("one-for-all-looks", reduced_motion="reduce", **look)
     page = visitor.open()
     ask(page, PROMPT, quality="low", background="transparent")
     finished(page)
@@ -251,7 +272,8 @@ def test_everybody_can_use_it(visit: Callable[..., Visitor], name: str, look: di
     visitor.shoot(name)
 
 
-def test_the_operators_view(visit: Callable[..., Visitor]) -> None:
+@pytest.mark.slow
+def test_the_operators_view(visit: Visit) -> None:
     visitor = visit()
     page = visitor.open()
     ask(page, PROMPT, quality="high")
@@ -267,16 +289,16 @@ def test_the_operators_view(visit: Callable[..., Visitor]) -> None:
     newest(page).get_by_role("button", name="Cancel").click()
 
 
-def test_the_api_reference_loads_nothing_from_elsewhere(visit: Callable[..., Visitor]) -> None:
-    page = visit().open("docs")
+def test_the_api_reference_loads_nothing_from_elsewhere(visit_tiny: Visit) -> None:
+    page = visit_tiny().open("docs")
 
     expect(page.get_by_text("/v1/images/generations").first).to_be_visible()
     page.get_by_text("/v1/images/generations").first.click()
     expect(page.get_by_role("button", name="Try it out")).to_be_visible()
 
 
-def test_another_site_cannot_show_the_page_in_a_frame(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
+def test_another_site_cannot_show_the_page_in_a_frame(visit_tiny: Visit) -> None:
+    visitor = visit_tiny()
 
     with visitor.page.expect_console_message(lambda said: "frame-ancestors" in said.text):
         visitor.page.set_content(f'<iframe src="{visitor.url}/"></iframe>')

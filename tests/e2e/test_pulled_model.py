@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from cli.valkey import EmbeddedServer
 from shared.settings import REPO_ROOT
@@ -14,6 +15,8 @@ from tests.e2e.pictures import opened
 from tests.loopback_hub import loopback_hub
 from tests.service import RunningService
 from tests.tiny_models import save_tiny_pipeline, write_catalogue
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_model_that_was_pulled_is_offered_and_draws(valkey: EmbeddedServer, tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.engine.served import Served, write_catalogue
 from benchmarks.engine.work import Asker
 from benchmarks.service import service
 from shared.catalogue import Catalogue
 from tests import tiny_models
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_service_answers_every_request_of_a_benchmark(tmp_path: Path) -> None:

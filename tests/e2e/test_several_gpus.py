@@ -17,6 +17,8 @@ from tests.http_caller import HttpCaller
 from tests.service import process
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 START_S: Final = 240.0
 AGAIN_S: Final = 120.0
 

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.soak.run import Traffic, run
 
+pytestmark = pytest.mark.slow
+
 SLICE = Traffic(seconds=3, callers=4, owners=2, seed=7, record_ttl_s=1, result_ttl_s=1, deadline_s=5)
 
 

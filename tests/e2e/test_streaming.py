@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import openai
+import pytest
 from PIL import Image
 
 from tests.e2e.pictures import files
@@ -16,6 +17,7 @@ def pixels(b64_json: str) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(b64_json))).convert("RGB"), dtype=np.float64)
 
 
+@pytest.mark.slow
 def test_each_preview_is_nearer_to_the_picture(glyph_service: RunningService) -> None:
     asked = {"prompt": "a red apple", "quality": "low", "extra_body": {"seed": 3}}
     with openai.OpenAI(api_key="key", base_url=f"{glyph_service.url}/v1", max_retries=0) as client:

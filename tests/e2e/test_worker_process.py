@@ -15,7 +15,7 @@ import redis
 
 from cli.processes import Child
 from cli.valkey import EmbeddedServer
-from shared.celery_app import RING
+from shared.bell.message import RING
 from shared.jobs.keys import Keys
 from shared.params import Params, Quality
 from tests.e2e.pictures import pixels
@@ -53,6 +53,7 @@ def test_each_attempt_is_one_log_line_without_the_prompt(tiny_service: RunningSe
         assert "anna-42" not in log
 
 
+@pytest.mark.slow
 def test_previews_of_a_running_job_are_told_and_kept_and_come_nearer_to_its_picture(
     glyph_service: RunningService, valkey: EmbeddedServer
 ) -> None:
@@ -161,6 +162,7 @@ def with_cut_weights(folder: Path) -> Path:
     ("wrong", "said"),
     [("no weights", "/without/tiny-rgba"), ("cut weights", "/cut/tiny-rgba/unet"), ("unknown model", "")],
 )
+@pytest.mark.slow
 def test_a_model_that_cannot_be_served_ends_the_worker_with_one_line_that_names_it(
     vain: dict[str, Child], wrong: str, said: str
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_model_that_cannot_be_served_ends_the_worker_with_one_line_that_names_
     assert said in line
 
 
+@pytest.mark.slow
 def test_settings_that_cannot_work_end_the_worker_with_what_is_wrong(vain: dict[str, Child]) -> None:
     lines = last_words(vain["wrong settings"])
 

@@ -70,7 +70,7 @@ ROWS: Final = (
     ),
     _row(
         "a poison prompt kills every worker it meets, in a batch of eight",
-        "dead after its last allowed loss (three; two in the short run of `make test`); "
+        "dead after its last allowed loss (three; two in the short run of `make test-slow`); "
         "its seven mates succeed, each drawn alone",
         poison_given_up="given up",
     ),

@@ -18,6 +18,8 @@ from tests.faults.harness.cluster import Cluster, Node
 from tests.faults.harness.look import Look
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 AUTH: Final = ("darkroom", "a good password")
 ANSWERED_S: Final = 2.0
 SECRET: Final = "broker-secret"

@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults import chaos
 
+pytestmark = pytest.mark.slow
+
 SEED = 20
 SECONDS = 60
 WORKERS = 3

@@ -24,6 +24,7 @@ STEP_S = 0.2
 
 
 @pytest.mark.timeout(150)
+@pytest.mark.slow
 async def test_callers_of_a_killed_api_process_get_their_pictures_elsewhere(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:
@@ -88,6 +89,7 @@ def given_away(cluster: Cluster) -> set[int]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 async def test_clients_that_hang_up_at_any_moment_leave_nothing_behind(cluster: Cluster, look: Look) -> None:
     rng = random.Random(3)
     short = cluster.add_api("short", JOBS__ABANDON_GRACE_S=str(GRACE_S))

@@ -102,6 +102,7 @@ def chunks(items: list[str], count: int) -> list[list[str]]:
 
 
 @pytest.mark.timeout(90)
+@pytest.mark.slow
 async def test_a_full_valkey_refuses_work_and_loses_no_lease(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-from shared.celery_app import RING
+from shared.bell.message import RING
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import PREFIX, Cluster
 from tests.faults.harness.look import Look

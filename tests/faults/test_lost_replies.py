@@ -44,6 +44,7 @@ async def test_a_submission_whose_reply_is_lost_is_one_job(cluster: Cluster, loo
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 async def test_a_workers_command_whose_reply_is_lost_takes_effect_once(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:

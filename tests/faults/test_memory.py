@@ -11,6 +11,8 @@ from tests.faults.harness.cluster import Cluster
 from tests.faults.harness.look import Look
 from tests.tiny_models import write_catalogue
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "tests.faults.programs.short_of_memory"
 FITS = {"size": "64x64", "quality": "low"}
 NEVER_FITS = {"size": "128x128", "quality": "low"}

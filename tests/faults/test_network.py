@@ -40,6 +40,7 @@ async def test_cut_connections_are_noticed_by_no_caller(cluster: Cluster, look: 
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 async def test_a_worker_in_a_black_hole_loses_its_job_and_comes_back(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:
@@ -70,6 +71,7 @@ async def test_a_worker_in_a_black_hole_loses_its_job_and_comes_back(
 
 
 @pytest.mark.timeout(90)
+@pytest.mark.slow
 async def test_an_api_process_in_a_black_hole_refuses_at_once_and_forgets_no_caller(
     cluster: Cluster, look: Look
 ) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from signal import SIGSTOP
 
+import pytest
+
 from tests.faults import times
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import Cluster
@@ -14,6 +16,7 @@ HOUR_S = 3600.0
 FAR_FUTURE = "99999999999999-0"
 
 
+@pytest.mark.slow
 async def test_a_lost_done_stream_delays_waiters_by_one_sweep(cluster: Cluster, look: Look) -> None:
     waiting = cluster.add_api("waiting")
     with cluster.more(waiting):
@@ -41,6 +44,7 @@ async def test_a_lost_done_stream_delays_waiters_by_one_sweep(cluster: Cluster, 
             assert max(soon) < 1
 
 
+@pytest.mark.slow
 async def test_a_worker_whose_clock_is_an_hour_off_is_a_worker_like_any_other(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:

@@ -12,6 +12,8 @@ from tests.faults.harness.lasting import LONG
 from tests.faults.harness.look import Look
 from tests.waiting import wait_until_async
 
+pytestmark = pytest.mark.slow
+
 BOOT_S = 6.0
 # What the service grants by default, in the long run.
 LOSSES = 3 if LONG else 2

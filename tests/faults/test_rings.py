@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from shared.celery_app import Doorbell
+from shared.bell.ring import Doorbell
 from shared.settings import RedisSettings
 from tests.faults import times
 from tests.faults.harness.caller import Caller

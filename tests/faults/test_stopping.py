@@ -4,6 +4,8 @@ import asyncio
 import time
 from signal import SIGTERM
 
+import pytest
+
 from tests.faults import times
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import Cluster, Node
@@ -21,6 +23,7 @@ async def gone(node: Node, timeout_s: float = 30) -> None:
     assert node.child.process.returncode == 0, node.child.end_in_words()
 
 
+@pytest.mark.slow
 async def test_restarting_every_worker_under_load_is_noticed_by_no_client(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:
@@ -72,6 +75,7 @@ async def test_a_second_sigterm_hands_the_jobs_back_without_spending_an_attempt(
     times.record("handed-back-starts", again.at - aborted.at, 1)
 
 
+@pytest.mark.slow
 async def test_what_runs_longer_than_the_drain_is_handed_back(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:

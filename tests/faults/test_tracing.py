@@ -14,6 +14,8 @@ from tests.faults.harness.cluster import Cluster
 from tests.faults.harness.look import Look
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 REQUEST = "POST /v1/images/generations"
 
 

@@ -16,6 +16,8 @@ from tests.faults.harness.lasting import lasting
 from tests.faults.harness.look import Look
 from tests.waiting import wait_until_async
 
+pytestmark = pytest.mark.slow
+
 WAITING = {
     "code": "waiting_for_newer_worker",
     "message": "No worker that is alive is new enough to draw this; it waits until one comes.",

@@ -81,6 +81,7 @@ async def test_valkey_killed_while_idle_is_served_again_at_once(
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("frozen_s", [4.5, pytest.param(10, marks=long_run)])
+@pytest.mark.slow
 async def test_frozen_valkey_costs_no_job_a_second_run(
     cluster: Cluster, caller: Caller, look: Look, frozen_s: float
 ) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from signal import SIGCONT, SIGSTOP
 
+import pytest
+
 from tests.faults import times
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import Cluster
@@ -29,6 +31,7 @@ async def test_a_worker_killed_mid_step_costs_one_attempt_and_no_caller_notices(
     times.record("worker-killed", again.at - killed_at, 6)
 
 
+@pytest.mark.slow
 async def test_jobs_outlive_every_worker(cluster: Cluster, caller: Caller, look: Look) -> None:
     jobs = [await caller.submit(f"picture {i} slow:50") for i in range(6)]
     await look.stepping(jobs[0])
@@ -50,6 +53,7 @@ async def test_jobs_outlive_every_worker(cluster: Cluster, caller: Caller, look:
     times.record("all-workers-killed", max(start.at for start in again) - ready_at, 6)
 
 
+@pytest.mark.slow
 async def test_a_frozen_worker_wakes_up_as_a_zombie_and_changes_nothing(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:

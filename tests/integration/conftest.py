@@ -48,7 +48,7 @@ class Service:
     @property
     def waiting(self) -> int:
         """How many calls the API holds."""
-        return self.api.resources.watch.waiting
+        return self.api.resources.waiting.watch.waiting
 
     def another_caller(self, key: str = "another key", **headers: str) -> HttpCaller:
         return self.stack.enter_context(HttpCaller(self.api.url, key, **headers))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from api.hosts import Hosts
+from api.http.hosts import Hosts
 from deploy.worker_alive import is_alive
 from shared.catalogue import Catalogue
 from shared.errors import StoreUnavailable
@@ -37,13 +37,13 @@ def services() -> Services:
     return load("docker-compose.yml")
 
 
-def test_there_are_a_store_an_api_and_a_worker(services: Services) -> None:
+def test_there_are_a_store_an_api_behind_a_proxy_and_a_worker(services: Services) -> None:
     started = {name for name, service in services.items() if not service.get("profiles")}
 
-    assert started == {"valkey", "api", "worker"}
+    assert started == {"valkey", "api", "proxy", "worker"}
 
 
-@pytest.mark.parametrize("name", ["valkey", "api", "worker", "prometheus", "grafana", "flower"])
+@pytest.mark.parametrize("name", ["valkey", "api", "proxy", "worker", "prometheus", "grafana", "flower"])
 def test_a_service_has_no_privileges_is_started_again_and_its_log_is_bounded(
     services: Services, name: str
 ) -> None:
@@ -105,13 +105,23 @@ def test_a_worker_that_stops_has_the_time_to_drain(services: Services) -> None:
     assert seconds(services["worker"]["stop_grace_period"]) >= WorkerSettings().drain_s + 10
 
 
-def test_the_port_is_published_to_this_machine_only_and_is_the_one_listened_on(services: Services) -> None:
-    (port,) = services["api"]["ports"]
+def test_the_proxy_is_published_to_this_machine_only_and_nothing_passes_it_by(services: Services) -> None:
+    (port,) = services["proxy"]["ports"]
+    conf = (REPO_ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
+
+    assert port == "${DARKROOM_BIND:-127.0.0.1}:${DARKROOM_PORT:-8000}:8080"
+    assert "listen 8080 " in conf
+    assert "ports" not in services["api"]
+
+
+def test_the_proxy_asks_where_the_api_listens(services: Services) -> None:
+    conf = (REPO_ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
     image = (REPO_ROOT / "deploy" / "api.Dockerfile").read_text()
     check = (REPO_ROOT / "deploy" / "api_alive.py").read_text()
 
-    assert port == "${DARKROOM_BIND:-127.0.0.1}:${DARKROOM_PORT:-8000}:8000"
+    assert f"set $api api:{ApiSettings().port};" in conf
     assert ApiSettings().port == 8000
+    assert services["proxy"]["depends_on"] == {"api": {"condition": "service_healthy"}}
     assert "DARKROOM_API__HOST=0.0.0.0" in image
     assert "http://127.0.0.1:8000/healthz" in check
 

@@ -118,6 +118,7 @@ def writes(client: redis.Redis) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_primary_that_dies_costs_seconds_and_no_job(serve: Serve, pair: Pair) -> None:
     service = serve(server=pair)
     held = service.caller.later()

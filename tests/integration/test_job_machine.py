@@ -364,6 +364,7 @@ class JobMachine(RuleBasedStateMachine):
 
 @pytest.mark.integration
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_scripts_follow_the_model(valkey: Any) -> None:
     class Machine(JobMachine):
         client = redis.Redis.from_url(valkey.url)

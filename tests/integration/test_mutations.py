@@ -9,6 +9,8 @@ import pytest
 
 from shared.settings import REPO_ROOT
 
+pytestmark = pytest.mark.slow
+
 # (what is taken out, the script, the text, what stands there instead)
 MUTATIONS = {
     "token compare of finish": (

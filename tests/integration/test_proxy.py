@@ -1,88 +1,43 @@
-"""nginx in front of the API, with the very text that docs/operations.md shows: what it must not spoil."""
+"""nginx in front of the API, as it is shipped: what it must not spoil (tests/e2e: what it bounds)."""
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cli.ports import free_port
+from cli.ports import LOOPBACK, free_port
 from cli.valkey import EmbeddedServer
 from shared.settings import REPO_ROOT, ApiSettings
-from tests.http_caller import GENERATIONS, HttpCaller
+from tests.http_caller import GENERATIONS, HttpCaller, assert_error
 from tests.integration.conftest import Serve, Service
+from tests.proxy import needs_nginx, proxy, running, shipped
 from tests.sse import streaming
 from tests.waiting import wait_until
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-OPERATIONS = REPO_ROOT / "docs" / "operations.md"
 SCALING = REPO_ROOT / "docs" / "scaling.md"
-
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-
-def shown(document: Path = OPERATIONS) -> str:
-    """The block of a document."""
-    (block,) = re.findall(r"^```nginx\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
-    text: str = block
-    return text
-
-
-def configuration(folder: Path, block: str, here: dict[str, str]) -> Path:
-    """A document's block, with the test's addresses, in a file that nginx can be started with."""
-    for known, ours in here.items():
-        assert known in block
-        block = block.replace(known, ours)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in kinds)
-    file = folder / "nginx.conf"
-    file.write_text(
-        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr;\n"
-        f"events {{ worker_connections 256; }}\nhttp {{\naccess_log off;\n{places}{block}}}\n"
-    )
-    return file
-
-
-@contextmanager
-def nginx(folder: Path, block: str, here: dict[str, str]) -> Iterator[str]:
-    """Run nginx with a block; give its address."""
-    port = free_port()
-    file = configuration(folder, block, {"listen 80;": f"listen 127.0.0.1:{port};", **here})
-    command = [str(NGINX), "-p", str(folder), "-c", str(file), "-e", "stderr"]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log)
-    listening = f":{port:04X} 00000000:0000 0A"
-    try:
-        wait_until(lambda: listening in Path("/proc/net/tcp").read_text(), what="nginx to listen")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture
 def caller(service: Service, tmp_path: Path) -> Iterator[HttpCaller]:
-    """A caller who knows nginx's port only."""
-    here = {"127.0.0.1:8000": service.api.url.removeprefix("http://")}
-    with nginx(tmp_path, shown(), here) as url, HttpCaller(url, "key") as found:
+    """A caller who knows the proxy's port only."""
+    api = service.api.url.removeprefix("http://")
+    with proxy(tmp_path, api) as port, HttpCaller(f"http://{LOOPBACK}:{port}", "key") as found:
         yield found
 
 
 def seconds(directive: str) -> float:
-    (value,) = re.findall(rf"{directive} (\d+)s;", shown())
+    (value,) = re.findall(rf"{directive} (\d+)s;", shipped())
     return float(value)
 
 
 def test_the_proxy_waits_longer_than_a_call_is_held_and_takes_the_largest_body() -> None:
-    assert seconds("proxy_read_timeout") > ApiSettings().sync_timeout_s
-    assert "client_max_body_size 1m;" in shown()
-    assert ApiSettings().max_body_bytes == 1024**2
+    settings = ApiSettings()
+
+    assert seconds("proxy_read_timeout") > settings.sync_timeout_s
+    assert "client_max_body_size 1m;" in shipped()
+    assert settings.max_body_bytes == 1024**2
+    assert f"limit_conn requests {settings.max_connections};" in shipped()
 
 
 @needs_nginx
@@ -128,14 +83,33 @@ def test_a_body_that_is_too_large_is_refused(caller: HttpCaller) -> None:
 
 
 @needs_nginx
+def test_who_asks_while_there_is_no_api_is_told_to_come_again(tmp_path: Path) -> None:
+    with (
+        proxy(tmp_path, f"{LOOPBACK}:{free_port()}") as port,
+        HttpCaller(f"http://{LOOPBACK}:{port}", "key") as caller,
+    ):
+        answer = caller.generate()
+
+    assert_error(answer, 503, "api_unavailable", kind="server_error")
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+
+
+@needs_nginx
 def test_each_name_leads_to_its_own_service(service: Service, serve: Serve, tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```nginx\n(.*?)^```$", SCALING.read_text(), re.MULTILINE | re.DOTALL)
     with EmbeddedServer() as server:
         other = serve(models=(), server=server, api={"allowed_hosts": ("b.pictures.example",)})
+        port = free_port()
         here = {
             "10.0.0.11:8000": service.api.url.removeprefix("http://"),
             "10.0.0.12:8000": other.api.url.removeprefix("http://"),
+            "listen 80;": f"listen {LOOPBACK}:{port};",
         }
-        with nginx(tmp_path, shown(SCALING), here) as url, HttpCaller(url, "key") as found:
+        for known, ours in here.items():
+            assert known in block
+            block = block.replace(known, ours)
+        around = f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{block}}}\n"
+        with running(tmp_path, around), HttpCaller(f"http://{LOOPBACK}:{port}", "key") as found:
             first = found.http.get("/readyz")
             second = found.http.get("/readyz", headers={"host": "b.pictures.example"})
 

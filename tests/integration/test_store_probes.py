@@ -112,6 +112,7 @@ def test_the_chart_wants_the_password(closed: EmbeddedServer, tmp_path: Path, pr
     assert not well(tmp_path, closed.port, *of_chart(probe, PASSWORD))
 
 
+@pytest.mark.slow
 def test_a_store_that_loads_its_file_is_alive_and_not_ready(tmp_path: Path) -> None:
     slowly = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
     with EmbeddedServer(tmp_path / "data", options=slowly) as server:

@@ -6,7 +6,7 @@ from tests.containers.readings import confinement
 from tests.containers.report import Report, require
 from tests.containers.stack import Container, Stack
 
-_USERS: Final = {"valkey": 999, "api": 10001, "worker": 10001, "flower": 10001}
+_USERS: Final = {"valkey": 999, "api": 10001, "worker": 10001, "flower": 10001, "proxy": 101}
 _WITHOUT_A_WAY_OUT: Final = ("valkey", "worker")
 _FILE: Final = "/usr/darkroom-was-here"
 _ROOT: Final = "0:0"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import redis
 
-from shared.celery_app import Doorbell
+from shared.bell.ring import Doorbell
 from shared.settings import RedisSettings
 from tests.faults.harness.cluster import PREFIX, Cluster, Node
 from tests.faults.harness.lasting import lasting

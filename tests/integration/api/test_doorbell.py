@@ -7,7 +7,8 @@ import redis
 from pydantic import SecretStr
 
 from cli.ports import LOOPBACK, free_port
-from shared.celery_app import RING, Doorbell
+from shared.bell.message import RING
+from shared.bell.ring import Doorbell
 from shared.jobs.keys import Keys
 from tests.integration.conftest import Serve, Service
 from tests.waiting import wait_until

@@ -134,7 +134,7 @@ def test_a_spectators_going_means_nothing(serve: Serve) -> None:
     with follow(service, job_id) as events:
         events.next("status")
 
-    wait_until(lambda: service.api.resources.followers.jobs == 0, what="the subscription's end")
+    wait_until(lambda: service.api.resources.waiting.followers.jobs == 0, what="the subscription's end")
     service.worker.store.reap()
     assert service.caller.job(job_id)["status"] == "queued"
 

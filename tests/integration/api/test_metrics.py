@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.routes.metrics import BOUNDS_MS
+from api.operator.metrics import BOUNDS_MS
 from cli.keyholder import Keyholder
 from shared.api_keys import Scope
 from shared.jobs.scripts import LUA_DIR

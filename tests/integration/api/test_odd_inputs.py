@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.generation_request import GenerationRequest
+from api.generations.request import GenerationRequest
 from tests.http_caller import ASYNC, GENERATIONS, JOBS, HttpCaller, Response, assert_error
 from tests.integration.conftest import Service
 

@@ -36,6 +36,7 @@ def test_the_document_is_the_one_that_is_served(automatic: Service) -> None:
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_every_call_keeps_the_documents_promises(case: schemathesis.Case, automatic: Service) -> None:
     # An owner of its own for each call: a used Idempotency-Key is refused with another body, rightly.
     headers = {"Authorization": f"Bearer {secrets.token_hex()}"}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from api.security_headers import headers_for
+from api.http.security_headers import headers_for
 from tests.http_caller import GENERATIONS, JOBS, Response
 from tests.integration.conftest import Service
 

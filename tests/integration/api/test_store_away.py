@@ -1,6 +1,5 @@
 """The store goes away and comes back: a quick, honest answer meanwhile, and nothing to restart afterwards."""
 
-import asyncio
 import base64
 import signal
 import time
@@ -11,16 +10,11 @@ from itertools import count
 
 import pytest
 import redis
-from pydantic import SecretStr
 from redis.exceptions import OutOfMemoryError
 
-from api.keyring import FRESH_S
-from api.offer import PRESENCE_TTL_S
-from api.reach import Reach
+from api.callers import keyring
+from api.models import offer
 from cli.valkey import EmbeddedServer
-from shared.errors import StoreUnavailable
-from shared.redis_clients import async_client
-from shared.settings import RedisSettings
 from tests.http_caller import GENERATIONS, JOBS, HttpCaller, Response, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.sse import streaming
@@ -92,7 +86,7 @@ def test_so_is_one_of_a_caller_who_is_not_known_from_just_now(
     shaken: Service, mortal: EmbeddedServer
 ) -> None:
     """First there is news of its key to be waited for, then the store."""
-    time.sleep(1.1 * max(FRESH_S, PRESENCE_TTL_S))
+    time.sleep(1.1 * max(keyring.FRESH_S, offer.FRESH_S))
     mortal.process.send_signal(signal.SIGSTOP)
     try:
         answer, took_s = timed(CALLS["submit"], shaken.caller)
@@ -122,29 +116,6 @@ def test_every_call_is_refused_in_time_however_many_there_are(away: Service) -> 
     for answer, took_s in (future.result() for future in answers):
         assert_away(answer)
         assert took_s < CROWD_BOUND_S
-
-
-async def test_a_silent_store_is_given_up_in_time_by_each_of_many(mortal: EmbeddedServer) -> None:
-    """Of so many, some gave up in the very moment in which redis-py had sent: that was lost, and took 6 s."""
-    client = async_client(RedisSettings(url=SecretStr(mortal.url)))
-    reach = Reach(client.connection_pool, "away:")
-    await reach.call(client.ping)
-
-    async def timed() -> float:
-        began_at = time.monotonic()
-        with pytest.raises(StoreUnavailable):
-            await reach.call(client.ping)
-        return time.monotonic() - began_at
-
-    mortal.process.send_signal(signal.SIGSTOP)
-    try:
-        took_s = await asyncio.gather(*(timed() for _ in range(100)))
-    finally:
-        mortal.process.send_signal(signal.SIGCONT)
-    reach.close()
-    await client.aclose()
-
-    assert max(took_s) < BOUND_S
 
 
 def test_the_models_are_known_for_a_second_and_then_refused(shaken: Service, mortal: EmbeddedServer) -> None:

@@ -113,7 +113,7 @@ def test_a_retry_attaches_and_gets_what_it_missed(service: Service) -> None:
 def test_without_previews_there_is_one_event_a_picture(service: Service) -> None:
     with service.worker.serving(), stream(service, partial_images=0) as events:
         assert [each.name for each in events] == [COMPLETED]
-    assert service.api.resources.followers.jobs == 0
+    assert service.api.resources.waiting.followers.jobs == 0
 
 
 def test_a_stream_on_which_nothing_happens_says_so(serve: Serve) -> None:
@@ -184,10 +184,12 @@ def test_whoever_hangs_up_on_a_stream_leaves_nothing_behind(serve: Serve) -> Non
         attempt = service.worker.take()
         preview(service, attempt, 0, 0)
         events.next()
-        assert service.api.resources.followers.jobs == 1
+        assert service.api.resources.waiting.followers.jobs == 1
 
-    wait_until(lambda: service.api.resources.followers.jobs == 0, what="the subscription's end")
-    wait_until(lambda: service.waiting == service.api.resources.holds.jobs == 0, what="the call's end")
+    wait_until(lambda: service.api.resources.waiting.followers.jobs == 0, what="the subscription's end")
+    wait_until(
+        lambda: service.waiting == service.api.resources.waiting.presence.jobs == 0, what="the call's end"
+    )
     wait_until(lambda: service.worker.client.pubsub_channels() == [], what="the channel's end")
     wait_until(lambda: reaped(service, attempt.job_id) == Status.CANCELLED, what="the job's end")
 
@@ -215,15 +217,15 @@ def test_a_stream_that_ends_with_an_error_holds_its_job_no_longer(
     async def away(*_: object) -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr("api.holding.STORE_GAP_S", 0.0)
+    monkeypatch.setattr("api.waiting.patience.STORE_GAP_S", 0.0)
     with stream(service) as events:
         attempt = service.worker.take()
-        monkeypatch.setattr(service.api.resources.store, "read", away)
+        monkeypatch.setattr(service.api.resources.jobs, "read", away)
         service.worker.finish(attempt)
         (error,) = events.rest()
 
     assert error.data["error"]["code"] == "store_unavailable"
-    assert service.api.resources.holds.jobs == 0
+    assert service.api.resources.waiting.presence.jobs == 0
 
 
 def test_a_stream_that_cannot_say_what_it_is_of_is_refused_and_holds_nothing(
@@ -235,14 +237,14 @@ def test_a_stream_that_cannot_say_what_it_is_of_is_refused_and_holds_nothing(
         raise StoreUnavailable
 
     key = {"Idempotency-Key": "one"}
-    monkeypatch.setattr("api.holding.STORE_GAP_S", 0.0)
+    monkeypatch.setattr("api.waiting.patience.STORE_GAP_S", 0.0)
     with stream(service, key):
-        monkeypatch.setattr(service.api.resources.store, "read", away)
+        monkeypatch.setattr(service.api.resources.jobs, "read", away)
         answer = service.caller.generate(key, **BODY)
-        assert service.api.resources.holds.jobs == 1
+        assert service.api.resources.waiting.presence.jobs == 1
 
     assert_error(answer, 503, "store_unavailable", kind="server_error")
-    wait_until(lambda: service.api.resources.holds.jobs == 0, what="nobody who waits")
+    wait_until(lambda: service.api.resources.waiting.presence.jobs == 0, what="nobody who waits")
 
 
 def test_on_disconnect_cancel_skips_the_grace_and_continue_keeps_the_job(service: Service) -> None:

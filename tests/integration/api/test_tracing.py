@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from api.holding import HeldCalls
 from shared import tracing
 from shared.redis_clients import sync_client
 from shared.settings import TracingSettings
@@ -149,21 +148,6 @@ def test_a_span_is_named_by_its_route_whichever_way_it_went(
 
     told = collector.wait_for(f"GET {route}", 2)
     assert {(span.about["http.route"], span.about["url.path"]) for span in told} == {(route, address)}
-
-
-def test_a_held_call_that_is_not_traced_waits_without_a_task(
-    traced: Service, collector: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(HeldCalls, "_woken", None)
-    unsampled = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-
-    with traced.worker.serving():
-        answer = traced.caller.http.post(PATH, json=body(), headers={"traceparent": unsampled})
-    traced.caller.http.get("/v1/models")
-    collector.wait_for("GET /v1/models")
-
-    assert answer.status_code == 200
-    assert [span.name for span in collector.spans] == ["GET /v1/models"]
 
 
 def test_a_share_of_the_calls_can_be_traced(collector: Collector, serve: Serve) -> None:

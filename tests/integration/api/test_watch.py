@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio as aioredis
 
-from api.store import ApiStore
-from api.watch import READ_TIMEOUT_S, SWEEP_S, JobWatch
+from api.store.client import StoreClient
+from api.store.jobs import JobStore
+from api.waiting.watch import READ_TIMEOUT_S, SWEEP_S, JobWatch
 from shared.jobs.status import Status
 from shared.redis_clients import async_client, sync_client
 from shared.settings import JobSettings, RedisSettings
@@ -53,13 +54,12 @@ async def watched(
     clients: tuple[aioredis.Redis, aioredis.Redis], redis_settings: RedisSettings
 ) -> AsyncIterator[Watched]:
     commands, blocking = clients
-    store = ApiStore(commands, JobSettings(), redis_settings.prefix)
+    store = JobStore(StoreClient(commands, redis_settings.prefix), JobSettings())
     watch = JobWatch(blocking, store)
     watch.start()
     watched = Watched(redis_settings, watch)
     yield watched
     await watch.close()
-    store.close()
     watched.client.close()
 
 

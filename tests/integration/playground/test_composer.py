@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from api.generation_request import GenerationRequest
+from api.generations.request import GenerationRequest
 from docs.tables import error_rows
 from shared.job_warnings import CODES
 from tests.browser import Visitor, ask
@@ -104,6 +105,7 @@ def test_the_words_are_about_the_errors_of_the_contract_and_no_others(visit: Vis
     assert set(codes) - in_the_contract == set()
 
 
+@pytest.mark.slow
 def test_every_error_of_the_contract_has_clear_words(visit: Visit) -> None:
     page = visit().open()
     problem = page.locator("#form-problem")

@@ -1,5 +1,6 @@
 """The playground's gallery: what each job says of itself, in every state, and what stays."""
 
+import pytest
 from playwright.sync_api import expect
 
 from shared.job_warnings import JobWarning
@@ -94,6 +95,7 @@ def test_older_jobs_are_a_click_away(visit: Visit, service: Service) -> None:
     expect(page.get_by_role("button", name="Show older ones")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_many_live_jobs_do_not_use_up_the_browsers_connections(visit: Visit, service: Service) -> None:
     page = visit().open()
     for number in range(8):

@@ -68,6 +68,7 @@ def test_a_key_without_the_scope_sees_no_operators_view(visit: Visit, service: S
     expect(page.locator("#operator-problem")).to_have_text("This API key may not do that.")
 
 
+@pytest.mark.slow
 def test_the_operators_view_is_live(visit: Visit, service: Service) -> None:
     page = visit().open("#operator")
     tiles = page.locator("#tiles div")
@@ -101,6 +102,7 @@ def test_the_operators_view_says_how_models_run(visit: Visit, service: Service) 
 
 
 @pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.slow
 def test_every_view_fits_and_can_be_used_by_everybody(
     visit: Visit, service: Service, look: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:

@@ -26,6 +26,8 @@ from tests.tiny_models import write_catalogue
 from worker.engine import ImageRequest, TuningChoice
 from worker.engine.rows.families.registry import adapt
 
+pytestmark = pytest.mark.slow
+
 NAMES = [
     "ours",
     "B0 one at a time",
@@ -233,6 +235,13 @@ def test_moments_are_those_of_the_seed(field: Field) -> None:
     assert [each.at_s for each in first] == [each.at_s for each in second]
     assert 2.5 < first[-1].at_s < 10
     assert {each.at_s for each in at_once(first)} == {0.0}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_come_as_often_as_many_would(field: Field, seed: int) -> None:
+    few = Asker(field.spec, ["64x64"], ["low"]).mixed(16, 2.85, seed)
+
+    assert 0.6 * 16 / 2.85 < few[-1].at_s < 16 / 2.85
 
 
 def test_a_line_waits_for_who_comes_later(field: Field) -> None:

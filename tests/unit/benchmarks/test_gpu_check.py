@@ -30,6 +30,7 @@ def options(tmp_path: Path) -> argparse.Namespace:
     return parsed
 
 
+@pytest.mark.slow
 def test_a_model_is_checked_from_loading_to_its_tables(spec: ModelSpec, options: argparse.Namespace) -> None:
     budget, results = Budget(50), Results(options.out / "results.json")
     source = Path(spec.weights)

@@ -8,7 +8,7 @@ import helm_python
 import pytest
 import yaml
 
-from api.hosts import Hosts
+from api.http.hosts import Hosts
 from deploy.helm.validate import CHART, problems, render, values_of
 from docs.tables import settings_rows
 from shared.settings import REPO_ROOT, ApiSettings, WorkerSettings

@@ -29,7 +29,7 @@ def in_the_code() -> set[str]:
     """What processes count has names in objects; what is read from Redis, in the text of its module."""
     objects = [*vars(of_the_api).values(), *vars(of_the_worker).values()]
     counted = {each.describe()[0].name for each in objects if isinstance(each, MetricWrapperBase)}
-    text = (REPO_ROOT / "api" / "routes" / "metrics.py").read_text()
+    text = (REPO_ROOT / "api" / "operator" / "metrics.py").read_text()
     return counted | set(re.findall(r'"(darkroom_[a-z_]+)"', text))
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import errors, misses
-from api.generation_request import GenerationRequest
+from api.generations.request import GenerationRequest
 from docs import tables
 from shared.settings import REPO_ROOT, Settings
 from tests.unit.docs.documents import table_rows
@@ -47,6 +47,12 @@ def test_the_openapi_file_is_the_one_of_the_code() -> None:
     assert tables.OPENAPI.read_text(encoding="utf-8") == tables.openapi(), "run: python docs/tables.py"
 
 
+def test_the_proxys_errors_are_those_of_the_code() -> None:
+    found = {path: path.read_text(encoding="utf-8") for path in tables.PROXY_ERRORS.iterdir()}
+
+    assert found == tables.proxy_errors(), "run: python docs/tables.py"
+
+
 def test_the_table_of_routes_has_every_route_and_no_other() -> None:
     rows = table_rows((REPO_ROOT / "docs" / "api.md").read_text(encoding="utf-8"), "route")
     said = {route.partition("?")[0] for row in rows for route in re.findall(r"`([A-Z]+ /[^`]*)`", row[0])}
@@ -81,7 +87,7 @@ def test_every_error_of_the_api_that_a_client_can_get_has_a_row() -> None:
 
 
 def test_the_playground_has_words_for_every_error_that_a_client_can_get() -> None:
-    text = (REPO_ROOT / "api" / "playground" / "js" / "words.js").read_text(encoding="utf-8")
+    text = (REPO_ROOT / "api" / "playground" / "page" / "js" / "words.js").read_text(encoding="utf-8")
     worded = set(
         re.findall(r'^  (\w+): "', text.partition("const WORDS")[2].partition("};")[0], re.MULTILINE)
     )

@@ -14,6 +14,8 @@ from tests.unit.engine.drawing import Recorder, Viewer, pixels
 from worker.engine import Engine
 from worker.planning import image_request
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def engine(request: pytest.FixtureRequest, glyph: tuple[ModelSpec, Path]) -> Iterator[Engine]:

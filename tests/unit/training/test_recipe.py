@@ -22,6 +22,8 @@ from training.loop import Budget
 from training.scenes import Composer
 from worker.engine.models.loading import load as load_model
 
+pytestmark = pytest.mark.slow
+
 # Two things in both styles, one that is only rendered, one that is only drawn, and some that are left out.
 ENTRIES = (
     ("red apple", "1f34e", 4, ("fruit", "food"), "both"),

@@ -2,7 +2,7 @@
 
 import json
 
-from api.tunings import said_tunings
+from api.store.workers import said_tunings
 from worker.engine import Tuning
 from worker.engine.stages.tuner import Trial, Tuned
 from worker.runtime import runs_as

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from shared.celery_app import Doorbell
+from shared.bell.ring import Doorbell
 from shared.errors import StoreUnavailable
 from shared.redis_clients import sync_client
 from shared.settings import JobSettings, RedisSettings, WorkerSettings

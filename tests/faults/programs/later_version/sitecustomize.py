@@ -24,13 +24,13 @@ shared.params.Params = Params  # type: ignore[misc]
 shared.params.PARAMS_VERSION = LATER  # type: ignore[misc]
 
 if "api" in sys.orig_argv:
-    import api.generation_request
+    import api.generations.request
 
-    class GenerationRequest(api.generation_request.GenerationRequest):
+    class GenerationRequest(api.generations.request.GenerationRequest):
         grain: int = Field(0, ge=0, le=9)
 
         def params(self, seed: int, *, followed: bool = True) -> Params:
             asked = super().params(seed, followed=followed).model_dump()
             return Params.model_validate({**asked, "grain": self.grain})
 
-    api.generation_request.GenerationRequest = GenerationRequest  # type: ignore[misc]
+    api.generations.request.GenerationRequest = GenerationRequest  # type: ignore[misc]

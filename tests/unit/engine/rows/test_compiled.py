@@ -15,6 +15,7 @@ from worker.engine.stages.modes import CompiledBlocks
 from worker.engine.stages.stage import Stage
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]

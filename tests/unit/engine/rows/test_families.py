@@ -108,6 +108,7 @@ def test_the_words_the_seed_and_the_steps_decide_what_is_drawn(adapted: Adapted,
 
 
 @every_family
+@pytest.mark.slow
 def test_giving_up_one_of_eight_leaves_the_others_as_they_were(adapted: Adapted, name: str) -> None:
     family = adapted(name)
     calls = [call_of(family.model, "black swan", 4 + seed % 3, 3.0) for seed in range(8)]
@@ -120,6 +121,7 @@ def test_giving_up_one_of_eight_leaves_the_others_as_they_were(adapted: Adapted,
 
 
 @every_family
+@pytest.mark.slow
 def test_each_row_has_its_own_scheduler(adapted: Adapted, name: str) -> None:
     family = adapted(name)
     schedulers = FLOW_SCHEDULERS if "Flow" in type(family.pipeline.scheduler).__name__ else NOISE_SCHEDULERS
@@ -206,6 +208,7 @@ def test_rescaled_guidance_and_noise_along_the_way_are_the_pipelines_own(adapted
 
 
 @pytest.mark.parametrize("name", ["StableDiffusionPipeline", "Flux2KleinPipeline"])
+@pytest.mark.slow
 def test_prompts_are_counted_while_others_are_encoded_on_another_thread(adapted: Adapted, name: str) -> None:
     family = adapted(name)
     call = family.call(call_of(family.model, "a red apple", 2, 1.0))

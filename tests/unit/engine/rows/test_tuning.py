@@ -35,7 +35,10 @@ from worker.engine.stages.tuner import Trial, powers_of_two
 CPU = torch.device("cpu")
 LoadTiny = Callable[[str], LoadedModel]
 # Of numpy about torch's tensors, raised by some schedulers.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.slow,
+]
 every_family = pytest.mark.parametrize("name", list(SAVERS))
 
 

@@ -1,0 +1,1 @@
+"""Who calls: keys, owners, scopes, and how often each may ask."""

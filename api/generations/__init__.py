@@ -1,0 +1,1 @@
+"""Requests for pictures: read, submitted, and answered as their callers want."""

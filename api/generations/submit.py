@@ -1,0 +1,159 @@
+"""From a validated request to a durable job: the model chosen, the price known, the doorbell rung."""
+
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+from structlog.contextvars import bind_contextvars
+
+from api.callers.owner import Caller
+from api.generations.request import GenerationRequest
+from api.generations.ringing import Ringer
+from api.models.offer import Offer
+from api.moderation import Gate, Words
+from api.provided import provided
+from api.store.jobs import JobStore, Submitted
+from api.store.submission import Submission
+from api.waiting.delivery import Delivery
+from shared import tracing
+from shared.errors import DarkroomError, Refused, StoreUnavailable
+from shared.logs import get_logger
+from shared.params import MAX_SEED
+from shared.settings import JobSettings
+from shared.tracing import Kind, Span
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for pictures that can be read: who wants what, and how it is to be delivered."""
+
+    body: GenerationRequest
+    caller: Caller
+    delivery: Delivery
+    request_id: str
+
+    @property
+    def digest(self) -> str:
+        """A keyed hash of what is asked for, not of the bytes: key order, spacing and nulls do not count."""
+        return self.caller.digest(self.body.canonical())
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """Makes jobs of requests. ``holder`` is this process, as the store knows it."""
+
+    store: JobStore
+    offer: Offer
+    gate: Gate
+    ringer: Ringer
+    settings: JobSettings
+    holder: str
+
+    @asynccontextmanager
+    async def remembering_refusals(self, asked: Asked) -> AsyncIterator[None]:
+        """Remember a call that is refused: its retry is given no job of another call with the same body."""
+        try:
+            yield
+        except StoreUnavailable:
+            raise  # its job may be there: only the reply was lost
+        except Refused:
+            with suppress(StoreUnavailable):
+                await self.store.refuse(asked.caller.owner, asked.digest)
+            raise
+
+    async def submit(self, asked: Asked) -> Submitted:
+        """Make the job, or find the one that this call repeats.
+
+        The trace goes on from here, in the job's record.
+
+        Raises:
+            RequestError: no model can do this, or it may not be drawn.
+            Refused: it is not accepted now.
+        """
+        began_at = time.perf_counter()
+        with tracing.current().begin("submit", kind=Kind.PRODUCER) as span:
+            submission = await self._submission(asked, span)
+            submitted = await self._store(submission, tell=_tells(asked))
+            await self._after(submission, submitted, span)
+            span.note({"darkroom.job.id": submitted.job_id})
+        bind_contextvars(submit_ms=round(1000 * (time.perf_counter() - began_at), 1))
+        return submitted
+
+    async def _submission(self, asked: Asked, span: Span) -> Submission:
+        body, caller, delivery = asked.body, asked.caller, asked.delivery
+        followed = body.stream or delivery.prefer.hold_s is not None
+        params = body.params(chosen_seed(body.n), followed=followed)
+        spec = await self.offer.choose(body.model, params, caller.key.models if caller.key else ())
+        await self.offer.require_memory()
+        await self.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
+        settings, key = self.settings, delivery.idempotency_key
+        return Submission(
+            id=secrets.token_hex(16),
+            owner=caller.owner,
+            lane=caller.lane(body.end_user),
+            model=spec.name,
+            params=params.written(),
+            needs=params.needs(),
+            # A whole number of thousandths, so that sums of costs never drift.
+            cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
+            request_id=asked.request_id,
+            trace=span.carrier,
+            body_digest=asked.digest,
+            holder=self.holder if delivery.waits else "",
+            keep=delivery.keeps,
+            max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
+            weight=_weight(caller, settings.weights),
+            key_id=caller.key.id if caller.key else "",
+            max_unfinished=caller.key.max_unfinished if caller.key else None,
+            replay_digest=caller.digest(key) if key else "",
+            retry=delivery.retry,
+        )
+
+    async def _store(self, submission: Submission, *, tell: bool) -> Submitted:
+        try:
+            return await self.store.submit(submission, tell=tell)
+        except Refused as refusal:
+            log.warning("job.refused", code=refusal.code, model=submission.model)
+            raise
+
+    async def _after(self, submission: Submission, submitted: Submitted, span: Span) -> None:
+        """Ring, and say what became of the submission."""
+        bind_contextvars(job_id=submitted.job_id)
+        if submitted.ring:
+            self.ringer.ring(submission.model, span, needs=submission.needs)
+        if submitted.made:
+            log.info("job.submitted", model=submission.model, cost=submission.cost)
+        else:
+            log.info("job.attached", model=submission.model)
+            await self._point_to(submitted.job_id, submission.owner, span)
+
+    async def _point_to(self, job_id: str, owner: str, span: Span) -> None:
+        """Let the trace of a call that repeats another one point to the trace of its job."""
+        if tracing.enabled():
+            with suppress(DarkroomError):
+                span.link((await self.store.read(job_id, owner)).trace)
+
+
+def chosen_seed(n: int, below: Callable[[int], int] = secrets.randbelow) -> int:
+    """Return a seed for n images that leaves room for the last one's, so that each can be sent back alone."""
+    return below(MAX_SEED + 2 - n)
+
+
+def _tells(asked: Asked) -> bool:
+    """Whether the answer begins with how the job stands."""
+    return asked.body.stream or asked.delivery.prefer.hold_s == 0
+
+
+def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:
+    if caller.key and caller.key.weight is not None:
+        return caller.key.weight
+    return by_organization.get(caller.organization, 1.0)
+
+
+SubmitterDep = Annotated[Submitter, provided("submitter")]

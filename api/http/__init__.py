@@ -1,0 +1,1 @@
+"""HTTP itself: serving it, what is let in, what every request gets."""

@@ -1,0 +1,1 @@
+"""Jobs and their results, as callers see them."""

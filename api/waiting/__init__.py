@@ -1,0 +1,1 @@
+"""Calls that wait for jobs: who wakes them, and how the store learns that somebody waits."""
