@@ -53,7 +53,9 @@ GUIDED_SHARE: Final = 0.35
 PYTEST: Final = """[pytest]
 addopts = -ra --import-mode=importlib
 pythonpath = .
-markers = gpu: needs CUDA
+markers =
+    gpu: needs CUDA
+    slow: takes seconds
 """
 
 

@@ -62,7 +62,8 @@ class Asker:
 
         Args:
             count: how many.
-            rate_per_s: how many a second, on average; the moments are those of a Poisson process.
+            rate_per_s: how many a second; the moments are those of a Poisson process, stretched so that the
+                few of them come at this rate too.
             seed: decides both.
         """
         rng, at_s, arrivals = random.Random(seed), 0.0, []  # noqa: S311 - not for secrets
@@ -70,7 +71,8 @@ class Asker:
             style = rng.choice(["vivid", "natural"])
             arrivals.append(self._arrival(at_s, rng.choice(self._sizes), rng.choice(self._qualities), style))
             at_s += rng.expovariate(rate_per_s)
-        return arrivals
+        stretch = count / rate_per_s / at_s
+        return [replace(arrival, at_s=stretch * arrival.at_s) for arrival in arrivals]
 
     def _arrival(self, at_s: float, size: str, quality: str, style: str) -> Arrival:
         self._made += 1

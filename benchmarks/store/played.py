@@ -9,7 +9,9 @@ from typing import Any, Final, Self
 
 from pydantic import SecretStr
 
-from api.store import ApiStore, Submission
+from api.store.client import StoreClient
+from api.store.jobs import JobStore
+from api.store.submission import Submission
 from cli.valkey import EmbeddedServer
 from shared.params import Params
 from shared.redis_clients import async_client, sync_client
@@ -44,7 +46,7 @@ class Played:
         self.keys = self.worker.keys
         self._loop = asyncio.new_event_loop()
         self._async = async_client(redis)
-        self.api = ApiStore(self._async, SETTINGS, redis.prefix)
+        self.api = JobStore(StoreClient(self._async, redis.prefix), SETTINGS)
         self._made = 0
 
     def __enter__(self) -> Self:
@@ -52,7 +54,6 @@ class Played:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.api.close()
         self._loop.run_until_complete(self._async.aclose())
         self._loop.close()
         self.client.close()
@@ -112,14 +113,20 @@ class Played:
 
     def memory_bytes(self) -> float:
         """Memory that the server takes, when it has given back the buffers of what was said last."""
-        before, now = float("inf"), self.info("memory", "used_memory")
+        before, now = float("inf"), self._own_memory_bytes()
         while now < before:
             time.sleep(_GIVEN_BACK_S)
-            before, now = now, self.info("memory", "used_memory")
+            before, now = now, self._own_memory_bytes()
         return now
 
+    def _own_memory_bytes(self) -> float:
+        # Buffers of connections that are idle shrink only now and then.
+        return self.info("memory", "used_memory") - self.info("memory", "mem_clients_normal")
+
     def file_bytes(self) -> float:
-        """Size of the append-only file."""
+        """Size of the append-only file, when all is written to it that the server was told."""
+        while self.info("persistence", "aof_buffer_length", "aof_pending_bio_fsync"):
+            time.sleep(_GIVEN_BACK_S / 10)
         return self.info("persistence", "aof_current_size")
 
     def cpu_us(self, calls: int, do: Callable[[], object]) -> float:

@@ -9,22 +9,20 @@ is sent, as results are. Every service that reads from a store and sends to a cl
 import socket
 import sys
 
-from api.link import packed
-
 _LOOPBACK = "127.0.0.1"
 
 
 def serve(port: int, redis_port: int, key: str) -> None:
     """Pass the value on until the client has gone."""
     store = socket.create_connection((_LOOPBACK, redis_port))
-    store.sendall(packed("STRLEN", key))
+    store.sendall(b"STRLEN %b\r\n" % key.encode())
     length = int(store.recv(64)[1:-2])
     head = len(b"$%d\r\n" % length)
     memory = bytearray(head + length + 2)
     with socket.create_server((_LOOPBACK, port)) as listening:
         client, _ = listening.accept()
     while client.recv(1):
-        store.sendall(packed("GET", key))
+        store.sendall(b"GET %b\r\n" % key.encode())
         got = 0
         while got < len(memory):
             got += store.recv_into(memoryview(memory)[got:])
