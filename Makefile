@@ -12,10 +12,18 @@ OUTPUT ?= black-swan.png
 PYTEST_ARGS ?=
 SECONDS ?= 600
 FAULT_TIMES := .darkroom/fault-times.jsonl
+# Tests run in so many processes; -n 0 among PYTEST_ARGS runs them in one.
+PROCESSES ?= 2
+PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadgroup
 
 # What is installed, in two sizes: to run the service, and to work on it.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+
+# The same with the lowest versions that are allowed.
+LOWEST := $(VENV)-lowest/.installed
+LOWEST_PY := $(VENV)-lowest/bin/python
+packages = $(1) -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 PINS := pyproject.toml constraints.txt
 PIP := $(PY) -I -S cli/installing.py $(VENV)/install.log $(PY) -m pip install --retries 10 --timeout 60 --no-input --progress-bar off --constraint constraints.txt
@@ -29,10 +37,11 @@ LEASHED := exec $(PY) -I -S cli/leash.py SIGTERM $$PPID
 IN_PLACE := [ -x $(PY) ] && head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF '$(CURDIR)/$(VENV)/bin/'
 $(shell $(IN_PLACE) || rm -f $(RUN) $(DEV))
 
-.PHONY: help setup demo up test test-unit docs-test faults chaos compose-test check format bench gpu-check clean distclean
+.PHONY: help setup demo up test test-unit test-integration test-e2e test-faults test-slow coverage docs-test faults
+.PHONY: chaos compose-test check lowest format bench gpu-check clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## create .venv with everything to run, test and develop
 
@@ -42,13 +51,26 @@ demo: $(RUN) ## start everything, draw the documented example into black-swan.pn
 up: $(RUN) ## run the service in the foreground until Ctrl-C
 	@$(LEASHED) $(PY) -m cli up $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS))
 
-test: $(DEV) ## the whole test-suite: unit, integration, e2e, faults
-	@echo 'make: all tests'
-	@$(PY) -m pytest $(PYTEST_ARGS)
+test: $(DEV) ## every layer, without the tests that are marked slow
+	@echo 'make: tests'
+	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
-test-unit: $(DEV) ## the unit tests only
-	@echo 'make: unit tests'
-	@$(PY) -m pytest tests/unit $(PYTEST_ARGS)
+test-unit test-integration test-e2e test-faults: test-%: $(DEV)
+	@echo 'make: tests/$*'
+	@$(PYTEST) -m 'not slow' tests/$* $(PYTEST_ARGS)
+
+test-unit: ## one layer of them
+test-integration: ## one layer of them
+test-e2e: ## one layer of them
+test-faults: ## one layer of them
+
+test-slow: $(DEV) ## the tests that are marked slow, of every layer
+	@echo 'make: slow tests'
+	@$(PYTEST) -m slow $(PYTEST_ARGS)
+
+coverage: $(DEV) ## what the tests of the first two layers reach of the code, and that it is no less than it was
+	@echo 'make: coverage'
+	@$(PYTEST) tests/unit tests/integration --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 docs-test: $(DEV) ## every command of the documents, on a service of their own
 	@echo 'make: the documents'
@@ -86,6 +108,20 @@ check: $(DEV) ## lint, format, types, import contracts; containers, alert rules,
 	@$(PY) deploy/helm/validate.py
 	@echo 'make: known vulnerabilities'
 	@$(PY) .ci/audit.py
+	@$(MAKE) lowest
+
+# Torch and what else is the same in both comes from $(VENV), whose packages stand behind its own.
+lowest: $(LOWEST) ## the unit tests with the lowest versions that pyproject.toml allows
+	@echo 'make: unit tests with the lowest allowed versions'
+	@$(LOWEST_PY) -m pytest -n $(PROCESSES) --dist loadgroup -m 'not slow' -q tests/unit/api tests/unit/shared tests/unit/worker $(PYTEST_ARGS)
+
+$(LOWEST): $(DEV) .ci/lowest.py
+	@echo 'make: installing the lowest allowed versions into $(VENV)-lowest'
+	@$(PY) -m venv --clear $(VENV)-lowest
+	@$(PY) .ci/lowest.py >$(VENV)-lowest/lowest.txt
+	@$(call packages,$(PY)) >"$$($(call packages,$(LOWEST_PY)))/behind.pth"
+	@$(LOWEST_PY) -m pip install -qq --retries 10 --no-input --requirement $(VENV)-lowest/lowest.txt
+	@touch $@
 
 format: $(DEV) ## format, and mend what ruff can mend
 	@$(PY) -m ruff check --fix .
@@ -104,8 +140,8 @@ clean: ## remove caches, and the data and logs of local runs
 	@rm -rf .darkroom build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-distclean: clean ## remove .venv too
-	@rm -rf $(VENV)
+distclean: clean ## remove .venv and .venv-lowest too
+	@rm -rf $(VENV) $(VENV)-lowest
 
 $(RUN): $(PINS)
 	@$(call environment)
