@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from api.app import create_app
-from api.errors import INVALID_REQUEST, SERVER_ERROR, wire
+from api.errors import INVALID_REQUEST, SERVER_ERROR, error_content, wire
 from benchmarks.moderation.judged import SCORE_HEADS, WRONG_HEADS, score_rows, wrong_rows
 from shared import errors
 from shared.catalogue import Catalogue
@@ -29,6 +29,7 @@ from shared.settings import REPO_ROOT, Section, Settings
 
 DOCS: Final = REPO_ROOT / "docs"
 OPENAPI: Final = DOCS / "openapi.json"
+PROXY_ERRORS: Final = REPO_ROOT / "deploy" / "proxy" / "errors"
 CATALOGUE: Final = REPO_ROOT / "models" / "catalog.toml"
 
 _ON_THE_WIRE: Final = (errors.RequestError, errors.Refused, errors.JobFailed, errors.HeldTooLong)
@@ -39,6 +40,18 @@ FROM_THE_FRAMEWORK: Final = (
     (405, "method_not_allowed", INVALID_REQUEST, "The path does not answer this method."),
     (422, "invalid_json", INVALID_REQUEST, "The body cannot be read as JSON."),
     (500, "internal_error", SERVER_ERROR, "A bug; the log has it, under the `x-request-id` of the response."),
+)
+
+# What the proxy answers in front of the API, as the API would.
+FROM_THE_PROXY: Final = (
+    errors.InvalidHttp,
+    errors.UnsupportedTransferEncoding,
+    errors.RequestTimeout,
+    errors.BodyTooLarge,
+    errors.UrlTooLong,
+    errors.HeadTooLarge,
+    errors.TooManyConnections,
+    errors.ApiUnavailable,
 )
 
 Row = tuple[str, ...]
@@ -169,6 +182,13 @@ def openapi() -> str:
     return json.dumps(create_app(Settings()).openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
+def proxy_errors() -> dict[Path, str]:
+    """Return the bodies of the proxy's errors, by the files that they stand in."""
+    return {
+        PROXY_ERRORS / f"{cls.code}.json": json.dumps(error_content(cls())) + "\n" for cls in FROM_THE_PROXY
+    }
+
+
 def _rewrite(path: Path, after: str) -> None:
     if not path.exists() or path.read_text(encoding="utf-8") != after:
         path.write_text(after, encoding="utf-8")
@@ -180,6 +200,8 @@ def main() -> int:
     for name, (document, _, _) in TABLES.items():
         _rewrite(document, written(name, document.read_text(encoding="utf-8")))
     _rewrite(OPENAPI, openapi())
+    for path, body in proxy_errors().items():
+        _rewrite(path, body)
     return 0
 
 
