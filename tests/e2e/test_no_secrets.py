@@ -21,6 +21,8 @@ from tests.service import API, RunningService, process
 from tests.store_server import ADMIN, StoreServer
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SALT: Final = "marker-of-the-owner-salt"
 WRONG_KEY: Final = "dk_0123456789abcdef_" + "marker-of-a-wrong-key".ljust(43, "x")
 USER: Final = "marker-of-a-user@example.org"
@@ -45,7 +47,6 @@ def assert_nothing_of(secrets: list[str], texts: dict[str, str]) -> None:
     assert found(secrets, texts) == []
 
 
-@pytest.mark.slow
 def test_a_service_that_works_crashes_and_loses_its_store_tells_no_secret(
     store: StoreServer, service: RunningService
 ) -> None:

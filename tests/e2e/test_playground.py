@@ -255,8 +255,8 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     ("name", "look"),
     [
         ("light", {"color_scheme": "light"}),
-        ("dark", {"color_scheme": "dark"}),
-        ("phone", {**PHONE, "color_scheme": "light"}),
+        pytest.param("dark", {"color_scheme": "dark"}, marks=pytest.mark.slow),
+        pytest.param("phone", {**PHONE, "color_scheme": "light"}, marks=pytest.mark.slow),
         ("phone-dark", {**PHONE, "color_scheme": "dark"}),
     ],
 )

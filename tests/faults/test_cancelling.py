@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.faults import times
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import Cluster
@@ -35,6 +37,7 @@ async def test_a_cancelled_job_never_starts_or_stops_at_its_next_step(
     assert cluster.events.of(queued) == []
 
 
+@pytest.mark.slow
 async def test_a_passed_deadline_fails_a_queued_job_and_frees_the_device_of_a_running_one(
     cluster: Cluster, look: Look
 ) -> None:

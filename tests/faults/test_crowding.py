@@ -21,6 +21,7 @@ def stored(cluster: Cluster) -> int:
     return sum(1 for _ in cluster.store.scan_iter(f"{PREFIX}job:*", count=10_000))
 
 
+@pytest.mark.slow
 async def test_full_queues_refuse_at_once_and_store_nothing(
     cluster: Cluster, caller: Caller, look: Look
 ) -> None:
@@ -57,6 +58,7 @@ async def refused(caller: Caller, status: int, code: str) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_one_owners_flood_delays_another_owner_by_one_job(cluster: Cluster, look: Look) -> None:
     wide_open = {
         "JOBS__MAX_QUEUED": "20000",

@@ -77,6 +77,7 @@ def test_it_says_what_each_model_can_do_and_offers_only_that(visit: Visit) -> No
     expect(page.locator("#model-about")).to_contain_text("can serve the request")
 
 
+@pytest.mark.slow
 def test_it_offers_as_many_images_as_the_service_draws(browser: Browser, serve: Serve) -> None:
     for most in (4, 10):
         visitor = Visitor(browser, serve(api={"max_n": most}).api.url)

@@ -5,6 +5,7 @@ import json
 import shlex
 from unicodedata import category
 
+import pytest
 from playwright.sync_api import expect
 
 from shared.printable import MARK, printable
@@ -56,6 +57,7 @@ def test_a_prompt_is_shown_without_what_would_turn_it_around(visit: Visit, servi
     assert "\u202e" not in page.locator("#announcer").inner_text()
 
 
+@pytest.mark.slow
 def test_what_is_copied_from_it_is_the_same_request_and_orders_a_terminal_nothing(visit: Visit) -> None:
     page = visit().open()
     ask(page, PROMPT)

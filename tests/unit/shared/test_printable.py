@@ -35,6 +35,7 @@ def test_what_a_terminal_would_take_for_an_order_becomes_a_mark(text: str) -> No
     assert not is_printable(text)
 
 
+@pytest.mark.slow
 def test_every_character_of_these_kinds_is_taken_out_and_no_other() -> None:
     hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     wrong = [

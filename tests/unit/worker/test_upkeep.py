@@ -300,6 +300,7 @@ def test_a_reaper_rings_those_who_can_read_what_waits_and_nobody_else(
     assert doorbell.waiting("m") == 1
 
 
+@pytest.mark.slow
 def test_a_reaper_is_quiet_where_nothing_waits(
     reaping: tuple[WorkerStore, Caller], doorbell: Doorbell
 ) -> None:
@@ -313,6 +314,7 @@ def test_a_reaper_is_quiet_where_nothing_waits(
     assert doorbell.waiting("m") == 0
 
 
+@pytest.mark.slow
 def test_heartbeat_progress_and_reaper_have_the_pace_of_the_settings() -> None:
     nothing: Any = SimpleNamespace(renew=None, report=None, reap=None, look=None)
     settings = JobSettings(heartbeat_s=2, progress_s=3, reap_s=4, lease_s=9)
