@@ -1,5 +1,6 @@
 """A list of terms: what is found, what is not, and what a hostile text costs."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -231,6 +232,17 @@ HOSTILE = {
     "words backwards": "dekan namow ",
     "backwards in doubt": "dekan ",
 }
+
+
+async def test_a_long_text_is_judged_while_others_are_served(terms: ListedTerms) -> None:
+    judging = asyncio.ensure_future(terms.judge(Words("swan " * 4 * LONG_CHARS)))
+    turns = 0
+    while not judging.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    # Judged in the loop, it would be done when the first turn is.
+    assert turns > 10
 
 
 @pytest.fixture(scope="module")
