@@ -13,9 +13,9 @@ BODY_S = 1.5
 
 
 class ApiProcess:
-    """It serves at ``port`` from ``child.start()`` on."""
+    """It serves at ``port`` from ``child.start()`` on. ``more`` are settings without ``DARKROOM_``."""
 
-    def __init__(self, valkey: EmbeddedServer, folder: Path, prefix: str) -> None:
+    def __init__(self, valkey: EmbeddedServer, folder: Path, prefix: str, **more: str) -> None:
         self.port = free_port()
         settings = {
             "REDIS__URL": valkey.url,
@@ -23,6 +23,7 @@ class ApiProcess:
             "API__PORT": str(self.port),
             "API__BODY_TIMEOUT_S": str(BODY_S),
             "API__MAX_CONNECTIONS": str(MOST),
+            **more,
         }
         self.child = process(
             "api", API, folder, **{f"DARKROOM_{name}": value for name, value in settings.items()}

@@ -6,11 +6,10 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from cli.ports import LOOPBACK, free_port
 from cli.valkey import EmbeddedServer
+from tests.e2e.api_process import ApiProcess
 from tests.integration.cli.processes import is_alive
 from tests.service import API, RunningService, process
 from tests.waiting import wait_until
@@ -90,43 +89,29 @@ def test_a_service_that_others_reach_does_not_start_without_a_key(
     assert "darkroom keys create" in api.program.log.read_text(encoding="utf-8")
 
 
-class Several:
+class Several(ApiProcess):
     """Three API processes on one port."""
 
     def __init__(self, valkey: EmbeddedServer, folder: Path, prefix: str) -> None:
-        self.port = free_port()
-        settings = {
-            "REDIS__URL": valkey.url,
-            "REDIS__PREFIX": prefix,
-            "API__PORT": str(self.port),
-            "API__PROCESSES": "3",
-        }
-        self.parent = process("api", API, folder, **{f"DARKROOM_{n}": value for n, value in settings.items()})
+        super().__init__(valkey, folder, prefix, API__PROCESSES="3")
 
     def children(self) -> set[int]:
         """The processes that serve; Python's resource tracker is a child too."""
-        pid = self.parent.process.pid
+        pid = self.child.process.pid
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return {int(each) for each in found if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()}
-
-    def answers(self) -> bool:
-        with httpx2.Client(timeout=5, trust_env=False) as client:
-            try:
-                return client.get(f"http://{LOOPBACK}:{self.port}/healthz").status_code == 200
-            except httpx2.TransportError:
-                return False
 
 
 @pytest.fixture
 def several(valkey: EmbeddedServer, tmp_path: Path, prefix: str) -> Iterator[Several]:
     several = Several(valkey, tmp_path, prefix)
-    several.parent.start()
+    several.child.start()
     try:
-        wait_until(several.answers, timeout_s=120, what="an answer")
+        wait_until(several.alive, timeout_s=120, what="an answer")
         wait_until(lambda: len(several.children()) == 3, timeout_s=120, what="three processes")
         yield several
     finally:
-        several.parent.kill()
+        several.child.kill()
 
 
 @pytest.mark.slow
@@ -140,7 +125,7 @@ def test_a_process_of_several_that_dies_is_started_again(several: Several) -> No
         timeout_s=20,
         what="another process",
     )
-    assert several.answers()
+    assert several.alive()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
@@ -150,8 +135,8 @@ def test_several_processes_end_with_the_one_that_started_them(
 ) -> None:
     children = several.children()
 
-    several.parent.send(signum)
+    several.child.send(signum)
 
-    assert several.parent.wait(60), "the API still runs"
+    assert several.child.wait(60), "the API still runs"
     wait_until(lambda: not any(map(is_alive, children)), timeout_s=20, what="the end of every process")
-    assert not several.answers()
+    assert not several.alive()
