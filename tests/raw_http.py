@@ -44,7 +44,7 @@ def one_answer(connection: socket.socket) -> bytes:
 
 
 def drip(connection: socket.socket, first: bytes, byte: bytes) -> tuple[bytes, float]:
-    """Send a byte again and again until the other side cuts; return what it said, and after how long."""
+    """Send a byte again and again until the other side cuts; return what it said, and when it began to."""
     connection.settimeout(0.2)
     connection.sendall(first)
     started = time.monotonic()
@@ -58,7 +58,10 @@ def drip(connection: socket.socket, first: bytes, byte: bytes) -> tuple[bytes, f
                 connection.sendall(byte)
         except ConnectionError:
             said = b""
-    return said, time.monotonic() - started
+    after_s = time.monotonic() - started
+    connection.settimeout(PATIENCE_S)
+    # The head of an answer and its body may come apart.
+    return said + everything(connection), after_s
 
 
 def assert_refused(said: bytes, status: int, code: str) -> None:
