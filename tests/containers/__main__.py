@@ -35,6 +35,7 @@ def keep_promises(stack: Stack, index: str | None, report: Report) -> None:
         job_id, finished = drawing.the_documented_request_brings_a_picture(caller, report)
         drawing.workers_share_the_load(stack, caller, report)
         upgrading.workers_are_replaced_under_held_calls(stack, caller, report)
+        upgrading.the_api_is_replaced_under_held_calls(stack, report)
         losing.a_killed_worker_loses_nothing(stack, caller, report)
         losing.the_store_comes_back_with_everything(stack, caller, finished, job_id, report)
         losing.stopping_loses_nothing(stack, caller, report)
