@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from shared.moderation import Moderation
 
@@ -14,6 +14,8 @@ MAX_PARTIAL_IMAGES: Final = 3
 """Previews of each image on its way."""
 MAX_IMAGES: Final = 10
 """Images of a job."""
+MAX_INPUTS: Final = 16
+"""Pictures that a job may begin with."""
 
 
 class Background(StrEnum):
@@ -46,6 +48,16 @@ class Style(StrEnum):
     NATURAL = "natural"
 
 
+class InputFidelity(StrEnum):
+    """How much of the picture that is edited is kept, where a model begins with it."""
+
+    LOW = "low"
+    HIGH = "high"
+
+
+InputSize = Annotated[tuple[PositiveInt, PositiveInt], Field(description="Width and height in pixels.")]
+
+
 class Params(BaseModel):
     """What to draw. Checked by the API when the job is made and again by the worker when it is claimed."""
 
@@ -67,6 +79,10 @@ class Params(BaseModel):
         "seed": 1,
         "partial_images": 1,
         "moderation": 1,
+        "input_sizes": 2,
+        "masked": 2,
+        "strength": 2,
+        "input_fidelity": 2,
     }
     """The version of the params that brought each field. A new one has a default, and the next version."""
 
@@ -83,6 +99,14 @@ class Params(BaseModel):
     seed: int = Field(ge=0, le=MAX_SEED)
     partial_images: int = Field(0, ge=0, le=MAX_PARTIAL_IMAGES)
     moderation: Moderation = Moderation.AUTO
+    input_sizes: tuple[InputSize, ...] = Field((), max_length=MAX_INPUTS)
+    """Of each picture that it begins with, as it came; where there is one, this is an edit."""
+    masked: bool = False
+    """Whether only a part of the first one is drawn anew."""
+    strength: float | None = Field(None, ge=0, le=1)
+    """How much of the first one is drawn anew: 0 nothing, 1 all."""
+    input_fidelity: InputFidelity | None = None
+    """The same in words, where no number says it."""
 
     def needs(self) -> int:
         """Return the version that a worker must read to draw exactly this: that of its newest choice."""
@@ -107,6 +131,11 @@ class Params(BaseModel):
     def seeds(self) -> tuple[int, ...]:
         """The seed of each image: image i uses ``seed + i``."""
         return tuple(self.seed + i for i in range(self.n))
+
+    @property
+    def edits(self) -> bool:
+        """Whether it begins with pictures."""
+        return bool(self.input_sizes)
 
     @property
     def transparent(self) -> bool:

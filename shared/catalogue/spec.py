@@ -4,10 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from shared.catalogue.families import EditsBy, edits_of
 from shared.catalogue.hub import is_hub_id
 from shared.catalogue.sizes import Sizes
 from shared.catalogue.wording import Wording
-from shared.params import Quality, Style
+from shared.params import MAX_INPUTS, InputFidelity, Quality, Style
 
 PLACEHOLDER = "{prompt}"
 RESERVED_NAMES = frozenset({"random"})
@@ -70,6 +71,40 @@ class SchedulerChoice(Entry):
     settings: dict[str, bool | int | float | str] = {}
 
 
+class Strength(Entry):
+    """How much of the picture is drawn anew, by how faithful the caller wants it to be."""
+
+    low: float = Field(gt=0, le=1)
+    high: float = Field(gt=0, le=1)
+
+
+class Edits(Entry):
+    """How a model edits pictures.
+
+    Attributes:
+        by: whether it begins with the picture or looks at it.
+        most_images: how many pictures it looks at; one where it begins with it.
+        masks: whether a part can be drawn anew and the rest kept.
+        strength: where it begins with the picture.
+    """
+
+    by: EditsBy
+    most_images: int = Field(1, ge=1, le=MAX_INPUTS)
+    masks: bool = False
+    strength: Strength | None = None
+
+    @model_validator(mode="after")
+    def _begins_with_one(self) -> Self:
+        begins = self.by is EditsBy.IMAGE_TO_IMAGE
+        if begins != (self.strength is not None):
+            msg = "strength is said where a model edits by image-to-image, and only there"
+            raise ValueError(msg)
+        if begins and self.most_images > 1:
+            msg = "image-to-image begins with one picture"
+            raise ValueError(msg)
+        return self
+
+
 class ModelSpec(Entry):
     """A model: where its weights are, what it can do and how it is asked."""
 
@@ -100,6 +135,7 @@ class ModelSpec(Entry):
     float32_decoding: bool = True
     """Whether a picture with values that are no numbers is decoded once more in full precision."""
     negative_prompt: bool = False
+    edits: Edits | None = None
     tokenizer: str = "tokenizer"
     token_limit: int = Field(ge=1)
 
@@ -108,6 +144,16 @@ class ModelSpec(Entry):
         taken = RESERVED_NAMES.intersection({self.name, *map(str.lower, self.aliases)})
         if taken:
             msg = f"the name {min(taken)!r} is reserved"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _edits_as_its_family(self) -> Self:
+        can = edits_of(self.family)
+        if self.edits is not None and self.edits.by is not can:
+            msg = (
+                f"edits.by: {self.family} edits by {can.value}" if can else f"{self.family} edits no pictures"
+            )
             raise ValueError(msg)
         return self
 
@@ -152,6 +198,13 @@ class ModelSpec(Entry):
         """Return the strength of guidance."""
         guidance: float = getattr(self.guidance, style.value)
         return guidance
+
+    def strength_for(self, strength: float | None, fidelity: InputFidelity | None) -> float | None:
+        """Return how much of a picture is drawn anew; nothing where the model only looks at it."""
+        if self.edits is None or self.edits.strength is None:
+            return None
+        by_fidelity: float = getattr(self.edits.strength, (fidelity or InputFidelity.LOW).value)
+        return by_fidelity if strength is None else strength
 
     def supports_size(self, width: int, height: int) -> bool:
         """Whether an image of this size, in pixels, may be asked for."""

@@ -29,6 +29,18 @@ class Inspector(Protocol):
         """
 
 
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """Pictures to begin with."""
+
+    images: tuple[Image, ...]
+    """RGB or RGBA, 8 bits a channel; the first is the one that is edited."""
+    mask: Image | None = None
+    """L, of the first one's size: 255 is drawn anew, 0 stays as it was, what lies between is mixed."""
+    strength: float | None = None
+    """How much of the first one is drawn anew, 0 to 1, by a model that begins with it; else None."""
+
+
 @dataclass(frozen=True)
 class ImageRequest:
     """Images to draw: one for each seed, alike in everything else."""
@@ -50,6 +62,8 @@ class ImageRequest:
     none where the pipeline runs whole."""
     inspector: Inspector | None = None
     """Looks at every picture, previews too."""
+    edit: Edit | None = None
+    """What it begins with, where it is an edit."""
 
 
 @dataclass(frozen=True)
