@@ -13,6 +13,7 @@ from PIL import Image
 from shared.catalogue import Sizes
 from worker.engine.failures import translate
 from worker.engine.models.findings import Findings
+from worker.engine.pictures.canvas import Canvas
 from worker.engine.pictures.codecs import encode
 from worker.engine.pictures.pixels import Pixels, to_picture
 from worker.engine.pictures.provenance import Provenance
@@ -38,11 +39,20 @@ class Encoding:
 
     request: ImageRequest
     sizes: Sizes
+    canvas: Canvas | None = None
+    """Where a picture lies on what is drawn."""
     images: list[Future[Encoded]] = field(default_factory=list)
+
+    def picture(self, pixels: Pixels) -> Image.Image:
+        """Return generated pixels as a picture of exactly the asked size."""
+        if self.canvas is not None:
+            return self.canvas.finished(pixels)
+        return to_picture(pixels, self.request.width, self.request.height, self.sizes)
 
     def provenance(self, image: int) -> Provenance:
         """Return what is written into the file of an image, counted from 0."""
-        return Provenance(self.request.model, self.request.seeds[image], self._prompt_sha256)
+        edited = self.request.edit is not None
+        return Provenance(self.request.model, self.request.seeds[image], self._prompt_sha256, edited=edited)
 
     @cached_property
     def _prompt_sha256(self) -> str:
@@ -97,8 +107,8 @@ def _encode(pixels: Pixels, encoding: Encoding, image: int, *, preview: bool = F
             request.inspector(Image.fromarray(pixels), preview=preview)
 
     def encoded() -> bytes:
-        picture = to_picture(pixels, request.width, request.height, encoding.sizes)
         provenance = encoding.provenance(image)
+        picture = encoding.picture(pixels)
         return encode(picture, request.output_format, request.output_compression, provenance)
 
     return Encoded(timed(inspect), timed(encoded))

@@ -40,12 +40,27 @@ def to_pixels(image: torch.Tensor, *, keep_alpha: bool) -> Pixels:
 def to_picture(pixels: Pixels, width: int, height: int, sizes: Sizes) -> Image.Image:
     """Return generated pixels as a picture of exactly the asked size, undistorted."""
     picture = Image.fromarray(pixels)
-    picture = _cover(picture, *sizes.picture(width, height), slack=sizes.multiple)
+    picture = cover(picture, *sizes.picture(width, height), slack=sizes.multiple)
     return picture if picture.size == (width, height) else continue_background(picture, width, height)
 
 
-def _cover(picture: Image.Image, width: int, height: int, slack: int) -> Image.Image:
-    """Resample so that the size is just covered, and cut off what is over, half on each side."""
+def cover(
+    picture: Image.Image,
+    width: int,
+    height: int,
+    *,
+    slack: int = 0,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
+    """Resample so that the size is just covered, and cut off what is over, half on each side.
+
+    Args:
+        picture: of any size; one of that size is returned as it is.
+        width: in pixels.
+        height: in pixels.
+        slack: where fewer pixels than these are over, they are cut off and nothing is resampled.
+        resample: how it is done.
+    """
     over_width, over_height = picture.width - width, picture.height - height
     if over_width == 0 and over_height == 0:
         return picture
@@ -56,4 +71,4 @@ def _cover(picture: Image.Image, width: int, height: int, slack: int) -> Image.I
     margin_x, margin_y = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
     box = (margin_x, margin_y, picture.width - margin_x, picture.height - margin_y)
     # Pillow premultiplies RGBA by alpha while it resamples, so that edges take no colour from nowhere.
-    return picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
+    return picture.resize((width, height), resample, box=box)

@@ -10,6 +10,8 @@ from xml.sax.saxutils import quoteattr
 
 SOFTWARE: Final = "Darkroom"
 TRAINED: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""That of a picture which was edited so."""
 
 _PACKET: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -35,12 +37,19 @@ class Provenance:
     model: str
     seed: int
     prompt_sha256: str
+    edited: bool = False
+    """Whether it was made from other pictures."""
+
+    @property
+    def source(self) -> str:
+        """The digital source type, of the IPTC's list."""
+        return COMPOSITE if self.edited else TRAINED
 
     def texts(self) -> dict[str, str]:
         """Return it as the text chunks of a PNG."""
         return {
             "Software": SOFTWARE,
-            "Source": TRAINED,
+            "Source": self.source,
             "Model": self.model,
             "Seed": str(self.seed),
             "Prompt-SHA256": self.prompt_sha256,
@@ -50,7 +59,7 @@ class Provenance:
         """Return it as an XMP packet. The same image has the same packet: there is no date in it."""
         return _PACKET.format(
             software=quoteattr(SOFTWARE),
-            source=quoteattr(TRAINED),
+            source=quoteattr(self.source),
             model=quoteattr(self.model),
             seed=quoteattr(str(self.seed)),
             prompt_sha256=quoteattr(self.prompt_sha256),
