@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.catalogue import ModelSpec, Wording
+from shared.catalogue import EditsBy, ModelSpec, Wording
 from shared.errors import GenerationFailed
 from worker.engine.models.loading import LoadedModel
 from worker.engine.models.tokens import Fitted, fit_prompt
-from worker.engine.request import ImageRequest
+from worker.engine.request import Edit, ImageRequest
 
 Call = Mapping[str, Any]
 """The arguments of a pipeline's own call."""
@@ -25,8 +25,26 @@ def check(model: LoadedModel, request: ImageRequest) -> None:
     if request.negative_prompt is not None and not model.spec.negative_prompt:
         msg = f"model {request.model!r} takes no negative prompt"
         raise GenerationFailed(msg)
+    if request.edit is not None:
+        _check_edit(model.spec, request.edit)
     if not model.spec.supports_size(request.width, request.height):
         msg = f"model {request.model!r} does not draw {request.width}x{request.height}"
+        raise GenerationFailed(msg)
+
+
+def _check_edit(spec: ModelSpec, edit: Edit) -> None:
+    edits = spec.edits
+    if edits is None:
+        msg = f"model {spec.name!r} edits no pictures"
+        raise GenerationFailed(msg)
+    if not 1 <= len(edit.images) <= edits.most_images:
+        msg = f"model {spec.name!r} edits with 1 to {edits.most_images} pictures, not with {len(edit.images)}"
+        raise GenerationFailed(msg)
+    if edit.mask is not None and not edits.masks:
+        msg = f"model {spec.name!r} takes no mask"
+        raise GenerationFailed(msg)
+    if (edit.strength is not None) != (edits.by is EditsBy.IMAGE_TO_IMAGE):
+        msg = f"model {spec.name!r} edits by {edits.by.value}: a strength is for image-to-image alone"
         raise GenerationFailed(msg)
 
 

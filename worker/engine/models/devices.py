@@ -52,6 +52,11 @@ def dtype_for(spec: ModelSpec, device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else dtype
 
 
+def dtype_of(network: torch.nn.Module) -> torch.dtype:
+    """Return what a network computes in; its own property looks through all of its parts for that."""
+    return next(network.parameters()).dtype
+
+
 def memory_bytes(device: torch.device) -> int:
     """Return all the memory of the device."""
     if device.type == "cuda":

@@ -16,7 +16,7 @@ from shared.errors import (
     GenerationFailed,
     OutOfDeviceMemory,
 )
-from worker.engine.beside.groups import Kind
+from worker.engine.beside.groups import Kind, alone
 from worker.engine.beside.streams import Beside
 from worker.engine.beside.texts import Entries
 from worker.engine.failures import translate
@@ -26,12 +26,14 @@ from worker.engine.models.devices import release_memory
 from worker.engine.models.findings import find
 from worker.engine.models.loading import LoadedModel
 from worker.engine.models.residents import Residents
+from worker.engine.pictures.canvas import Canvas
 from worker.engine.pictures.encoding import EncoderPool
 from worker.engine.rows.admission import Admission
 from worker.engine.rows.buckets import Buckets, Key
 from worker.engine.rows.caps import Caps
 from worker.engine.rows.decoding import Undecoded, decode
 from worker.engine.rows.drawing import Drawing, Member
+from worker.engine.rows.encoding import encode
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.showing import show
 from worker.engine.timed import Timed, timed
@@ -93,6 +95,7 @@ class Batcher:
         """Begin what may begin, tick once, and end what is done."""
         self._life.tick()
         self._begin_waiting()
+        self._encode_pictures()
         self._join_prepared()
         self._stop_told()
         self._tick()
@@ -153,13 +156,28 @@ class Batcher:
         check(model, work.request)
         if work.watcher.stop_requested():
             raise AttemptCancelled
-        prompt = fit(model, work.request)
-        call = family.call(call_arguments(model, work.request, prompt))
-        text = self._text(family, call)
-        noise = [self._beside.ahead(partial(family.draw, call, seed)) for seed in work.request.seeds]
-        drawing = Drawing(work, model, family, load_s, find(model, work.request, prompt), call, text, noise)
+        drawing = self._prepared(work, model, family, load_s)
         drawing.tell()
         self._drawings.append(drawing)
+
+    def _prepared(self, work: Work, model: LoadedModel, family: RowFamily, load_s: float) -> Drawing:
+        """Return a request's drawing, whose rows are being prepared."""
+        request, ahead = work.request, self._beside.ahead
+        prompt, edit = fit(model, request), request.edit
+        call = family.call(call_arguments(model, request, prompt))
+        canvas = Canvas.of(request, model.spec.sizes)
+        return Drawing(
+            work,
+            model,
+            family,
+            load_s,
+            find(model, request, prompt),
+            call,
+            self._text(family, call),
+            [ahead(partial(family.draw, call, seed, edit)) for seed in request.seeds],
+            canvas,
+            None if edit is None else ahead(partial(family.pictures, edit, canvas)),
+        )
 
     def _text(self, family: RowFamily, call: Call) -> Future[Timed[Entries]]:
         """Return the encoded text, at once where it is known, else together with others that wait."""
@@ -180,13 +198,21 @@ class Batcher:
                 raise GenerationFailed(msg) from error
             return model
 
+    def _encode_pictures(self) -> None:
+        for drawing in [each for each in self._drawings if each.is_to_encode]:
+            with self._failing_alone(drawing):
+                if drawing.pictures is not None:
+                    work = partial(encode, drawing.family, drawing.pictures.result())
+                    drawing.encoded = self._beside.add(alone(work), None)
+
     def _join_prepared(self) -> None:
         for drawing in list(self._drawings):
             if drawing.members or not drawing.is_prepared:
                 continue
             with self._failing_alone(drawing):
-                for member in drawing.begin_rows():
-                    self._beside.share(member.row.tensors())
+                members = drawing.begin_rows()
+                self._beside.share(drawing.tensors())
+                for member in members:
                     self._buckets.add(member)
 
     # --- ticking

@@ -15,11 +15,13 @@ class Key(NamedTuple):
     width: int
     height: int
     text_class: int
+    references: tuple[tuple[int, int], ...] = ()
+    """Width and height in pixels of each picture that its rows look at."""
 
     @property
     def area_px(self) -> int:
-        """Pixels of one image."""
-        return self.width * self.height
+        """Pixels of one image, and of those that it looks at."""
+        return sum(width * height for width, height in ((self.width, self.height), *self.references))
 
 
 @dataclass(eq=False)
@@ -57,7 +59,7 @@ class Buckets:
     def add(self, member: Member) -> None:
         """Let a row join its bucket."""
         row = member.row
-        key = Key(member.drawing.model.spec.name, row.width, row.height, row.text_class)
+        key = Key(member.drawing.model.spec.name, row.width, row.height, row.text_class, row.references)
         if key not in self._buckets:
             self._buckets[key] = Bucket(key)
             self._buckets.move_to_end(key, last=False)

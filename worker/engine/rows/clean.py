@@ -51,17 +51,17 @@ def _cumulative(scheduler: Any, row: Row) -> Level:  # noqa: ANN401 - schedulers
 
 
 def _exploding(scheduler: Any, row: Row) -> Level:  # noqa: ANN401
-    sigma = scheduler.sigmas[row.ticked]
+    sigma = scheduler.sigmas[row.place]
     scale = (sigma**2 + 1) ** -0.5
     return Level(scale, sigma * scale, scale)
 
 
 def _solved(scheduler: Any, row: Row) -> Level:  # noqa: ANN401
-    return Level(*scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[row.ticked]))  # noqa: SLF001
+    return Level(*scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[row.place]))  # noqa: SLF001
 
 
 def _flow(scheduler: Any, row: Row) -> Level:  # noqa: ANN401
-    sigma = scheduler.sigmas[row.ticked]
+    sigma = scheduler.sigmas[row.place]
     return Level(1 - sigma, sigma)
 
 

@@ -7,11 +7,10 @@ import structlog
 import torch
 
 from shared.errors import GenerationFailed
-from worker.engine.failures import is_out_of_memory
-from worker.engine.models.devices import release_memory
 from worker.engine.pictures.pixels import RGBA_CHANNELS, Pixels, to_pixels
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.row import Row
+from worker.engine.rows.tiles import in_tiles_if_need_be
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +45,7 @@ def decode(family: RowFamily, images: Sequence[Undecoded]) -> list[Pixels]:
         GenerationFailed: one has no alpha channel, or values that are no numbers.
     """
     encoded = torch.cat([family.unpack(each.row, each.latents) for each in images])
-    decoded = _in_tiles(family, encoded) if len(images) == 1 else family.decoded(encoded)
+    decoded = _alone(family, encoded) if len(images) == 1 else family.decoded(encoded)
     if not bool(torch.isfinite(decoded).all()):
         decoded = _again(family, encoded, images)
     return [_pixels(family, each, decoded[i : i + 1]) for i, each in enumerate(images)]
@@ -73,20 +72,8 @@ def _pixels(family: RowFamily, image: Undecoded, decoded: torch.Tensor) -> Pixel
     return to_pixels(finished, keep_alpha=image.transparent)
 
 
-def _in_tiles(family: RowFamily, encoded: torch.Tensor) -> torch.Tensor:
-    """Decode one image, in tiles where its memory is short."""
-    try:
-        return family.decoded(encoded)
-    except Exception as error:
-        vae = family.pipeline.vae
-        if not is_out_of_memory(error) or not hasattr(vae, "enable_tiling"):
-            raise
-    release_memory(encoded.device)
-    vae.enable_tiling()
-    try:
-        return family.decoded(encoded)
-    finally:
-        vae.disable_tiling()
+def _alone(family: RowFamily, encoded: torch.Tensor) -> torch.Tensor:
+    return in_tiles_if_need_be(family.pipeline.vae, encoded.device, lambda: family.decoded(encoded))
 
 
 def _again(family: RowFamily, encoded: torch.Tensor, images: Sequence[Undecoded]) -> torch.Tensor:

@@ -1,18 +1,22 @@
 """One request in the row engine: its rows, how far they are, and where its images go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import perf_counter
+
+import torch
 
 from worker.engine.beside.texts import Entries
 from worker.engine.models.arguments import Call
 from worker.engine.models.findings import Findings
 from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.canvas import Canvas
 from worker.engine.pictures.encoding import EncoderPool, Encoding
 from worker.engine.pictures.pixels import Pixels
 from worker.engine.request import PreviewWatcher
 from worker.engine.rows.families.family import RowFamily
+from worker.engine.rows.families.pictures import EncodedPictures, Pictures
 from worker.engine.rows.families.plans import Noise
 from worker.engine.rows.previews import Previews, preview_steps
 from worker.engine.rows.row import Row
@@ -48,6 +52,11 @@ class Drawing:
     call: Call
     text: Future[Timed[Entries]]
     noise: Sequence[Future[Noise]]
+    canvas: Canvas | None = None
+    pictures: Future[Pictures] | None = None
+    """Of an edit."""
+    encoded: Future[Timed[EncodedPictures]] | None = None
+    """The same, once they have been prepared."""
     members: Sequence[Member] = ()
     has_ended: bool = False
     encoding: Encoding = field(init=False)
@@ -58,7 +67,7 @@ class Drawing:
     _handed_on: int = 0
 
     def __post_init__(self) -> None:
-        self.encoding = Encoding(self.work.request, self.model.spec.sizes)
+        self.encoding = Encoding(self.work.request, self.model.spec.sizes, self.canvas)
 
     @property
     def images(self) -> int:
@@ -66,8 +75,21 @@ class Drawing:
         return len(self.work.request.seeds)
 
     @property
+    def steps(self) -> int:
+        """How many steps each image takes."""
+        edit, steps = self.work.request.edit, self.work.request.steps
+        return steps if edit is None else steps - self.family.first_step(steps, edit.strength)
+
+    @property
+    def is_to_encode(self) -> bool:
+        """Whether its pictures are ready to be encoded, and are not yet."""
+        return self.pictures is not None and self.pictures.done() and self.encoded is None
+
+    @property
     def is_prepared(self) -> bool:
         """Whether all that its rows begin with is there."""
+        if self.pictures is not None and (self.encoded is None or not self.encoded.done()):
+            return False
         return self.text.done() and all(each.done() for each in self.noise)
 
     def begin_rows(self) -> Sequence[Member]:
@@ -77,13 +99,26 @@ class Drawing:
             Exception: whatever preparing them raised.
         """
         text = self.text.result()
-        rows = timed(
-            lambda: [self.family.begin(self.call, text.result, each.result()) for each in self.noise]
-        )
+        rows = timed(lambda: [self._begin(text.result, each.result()) for each in self.noise])
         self._denoise_s += text.seconds + rows.seconds
-        steps = preview_steps(self.work.request.steps, self._previews)
+        if self.encoded is not None:
+            self._denoise_s += self.encoded.result().seconds
+        steps = preview_steps(self.steps, self._previews)
         self.members = [Member(row, self, Previews(steps)) for row in rows.result]
         return self.members
+
+    def _begin(self, entries: Entries, noise: Noise) -> Row:
+        row, edit = self.family.begin(self.call, entries, noise), self.work.request.edit
+        if edit is not None and self.encoded is not None:
+            self.family.begin_with(row, noise, self.encoded.result().result, edit)
+        return row
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Return every tensor that its preparation made."""
+        if self.encoded is not None:
+            yield from self.encoded.result().result.tensors()
+        for member in self.members:
+            yield from member.row.tensors()
 
     @property
     def _previews(self) -> int:
@@ -96,7 +131,7 @@ class Drawing:
         self._denoise_s += seconds
         self._stepped_at = perf_counter()
         done = sum(member.row.steps_done for member in self.members)
-        self.work.watcher.on_step(done, self.work.request.steps * self.images)
+        self.work.watcher.on_step(done, self.steps * self.images)
 
     def hand_on(self, encoders: EncoderPool) -> bool:
         """Hand decoded images on, in order; whether that was all, and the result will follow.

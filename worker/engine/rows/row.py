@@ -9,6 +9,25 @@ import torch
 from worker.engine.beside.texts import Entry
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The part of an image that is known, as it is kept while the rest is drawn.
+
+    Attributes:
+        latents: of the whole picture, without noise; shaped as the row's.
+        noise: what is mixed with them on the way; likewise.
+        mask: 0 where the picture is kept, 1 where it is drawn anew; of a shape that fits.
+    """
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    mask: torch.Tensor
+
+    def mixed(self, drawn: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """Return what was drawn, and around it what is kept."""
+        return (1 - self.mask) * kept + self.mask * drawn
+
+
 @dataclass
 class Row:
     """One image: its latents, what they are conditioned on, and the scheduler that leads them."""
@@ -23,7 +42,7 @@ class Row:
     """One, or two where it is guided; each row contributes so many entries to the batch."""
     guidance: float
     steps: int
-    """Denoising steps that were asked for."""
+    """Denoising steps that it takes."""
     width: int
     height: int
     text_class: int
@@ -31,7 +50,26 @@ class Row:
     step_arguments: Mapping[str, Any] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
     """What its family needs besides, such as position ids."""
+    references: tuple[tuple[int, int], ...] = ()
+    """Width and height in pixels of each picture that its denoiser looks at meanwhile."""
+    known: Known | None = None
+    """What of it is kept."""
     ticked: int = 0
+    skipped: int = 0
+    """Ticks of its scheduler's schedule that it leaves out: it begins with less than pure noise."""
+
+    def skip(self, steps: int) -> None:
+        """Leave out its first steps. None has been taken yet."""
+        self.skipped = steps * self.scheduler.order
+        self.timesteps = self.timesteps[self.skipped :]
+        self.steps -= steps
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(self.skipped)
+
+    @property
+    def place(self) -> int:
+        """The place of its next tick in its scheduler's schedule."""
+        return self.skipped + self.ticked
 
     @property
     def timestep(self) -> torch.Tensor:
@@ -45,11 +83,11 @@ class Row:
 
     @property
     def steps_done(self) -> int:
-        """How many of the asked steps are done."""
+        """How many of its steps are done."""
         return self.steps_after(self.ticked)
 
     def steps_after(self, ticks: int) -> int:
-        """Return how many of the asked steps so many ticks make."""
+        """Return how many of its steps so many ticks make."""
         return min(ticks * self.steps // len(self.timesteps), self.steps)
 
     def in_float32(self) -> "Row":
@@ -64,5 +102,6 @@ class Row:
         """Return every tensor that its preparation made."""
         yield self.latents
         yield self.timesteps
-        for values in (*self.entries, self.extras):
+        known = {} if self.known is None else vars(self.known)
+        for values in (*self.entries, self.extras, known):
             yield from (value for value in values.values() if isinstance(value, torch.Tensor))

@@ -7,6 +7,7 @@ from worker.engine.life import Life
 from worker.engine.models.arguments import fit
 from worker.engine.models.findings import find
 from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.canvas import Canvas
 from worker.engine.pictures.encoding import EncoderPool, Encoding
 from worker.engine.whole import pipeline as whole
 from worker.engine.work import Work
@@ -34,7 +35,7 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         if life.closing.is_set():
             raise AttemptCancelled
 
-    encoding = Encoding(request, model.spec.sizes)
+    encoding = Encoding(request, model.spec.sizes, Canvas.of(request, model.spec.sizes))
 
     def tell_no_numbers() -> None:
         work.tell_no_numbers(mended=False)

@@ -14,6 +14,7 @@ import torch
 from shared.errors import AttemptCancelled, GenerationFailed
 from worker.engine.models.arguments import call_arguments, check
 from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.canvas import Canvas, on_white
 from worker.engine.pictures.pixels import RGBA_CHANNELS, Pixels, to_pixels, to_tensor
 from worker.engine.request import ImageRequest, Watcher
 
@@ -97,6 +98,7 @@ def draw(
         GenerationFailed: the model cannot do what is asked, or an image has values that are no numbers.
     """
     check(model, request)
+    _check_edit(model, request)
     progress = Progress(watcher, tick, request.steps, len(request.seeds))
     arguments = _arguments(model, request, progress)
     progress.report(0)
@@ -120,13 +122,30 @@ def draw(
 
 
 def _arguments(model: LoadedModel, request: ImageRequest, progress: Progress) -> dict[str, Any]:
-    arguments = call_arguments(model, request)
+    arguments = call_arguments(model, request) | _pictures(model, request)
     callback = _callback_name(model)
     if callback == "callback":
         arguments |= {"callback": progress.on_legacy_step, "callback_steps": 1}
     elif callback:
         arguments[callback] = progress.on_step_end
     return arguments
+
+
+def _check_edit(model: LoadedModel, request: ImageRequest) -> None:
+    edit = request.edit
+    if edit is not None and (edit.strength is not None or "image" not in model.parameters):
+        msg = f"model {request.model!r} does not edit pictures like this: its pipeline runs whole"
+        raise GenerationFailed(msg)
+
+
+def _pictures(model: LoadedModel, request: ImageRequest) -> dict[str, Any]:
+    """Return the argument that hands an edit's pictures over: a list only where there are several."""
+    if request.edit is None:
+        return {}
+    canvas, images = Canvas.of(request, model.spec.sizes), request.edit.images
+    first = images[0] if canvas is None else canvas.whole()
+    pictures = [on_white(each) for each in (first, *images[1:])]
+    return {"image": pictures if len(pictures) > 1 else pictures[0]}
 
 
 def _callback_name(model: LoadedModel) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from shared.catalogue import Catalogue
 from tests.tiny_models import write_catalogue
-from tests.unit.engine.rows.tiny import SAVERS
+from tests.unit.engine.rows.tiny import MORE_SAVERS
 from worker.engine.models.loading import LoadedModel, load
 from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.families.registry import adapt
@@ -35,7 +35,7 @@ def tiny_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Cat
             folder = tmp_path_factory.mktemp(name)
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 torch.manual_seed(0)
-                needs = SAVERS[name](folder / "weights")
+                needs = MORE_SAVERS[name](folder / "weights")
             entry = {"transparent": False, "negative_prompt": True, "weights": "weights", **needs}
             made[name] = Catalogue.load(write_catalogue(folder, other=entry))
         return made[name]

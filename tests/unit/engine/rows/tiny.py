@@ -49,12 +49,20 @@ from tests.tiny_models import save_tiny_pipeline
 WIDTH = 16
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz,.0123456789"
 CHAT = "{% for message in messages %}<u>{{ message['content'] }}</u>{% endfor %}<a>"
-PATCHED = {"min_area_px": 32 * 32}
+BEGINS = {"by": "image-to-image", "masks": True, "strength": {"low": 0.8, "high": 0.4}}
+LOOKS = {"by": "reference", "masks": True, "most_images": 4}
+RGB = "StableDiffusionPipeline, RGB"
 
 
 def save_stable_diffusion(folder: Path) -> dict[str, Any]:
     save_tiny_pipeline(folder)
-    return {"family": "StableDiffusionPipeline", "transparent": True, "token_limit": 22}
+    return {"family": "StableDiffusionPipeline", "transparent": True, "token_limit": 22, "edits": BEGINS}
+
+
+def save_stable_diffusion_rgb(folder: Path) -> dict[str, Any]:
+    """The same without an alpha channel, as diffusers' own image-to-image takes it."""
+    save_tiny_pipeline(folder, channels=3)
+    return {"family": "StableDiffusionPipeline", "token_limit": 22, "edits": BEGINS}
 
 
 def save_stable_diffusion_xl(folder: Path) -> dict[str, Any]:
@@ -82,7 +90,7 @@ def save_stable_diffusion_xl(folder: Path) -> dict[str, Any]:
         add_watermarker=False,
     )
     pipeline.save_pretrained(folder)
-    return {"family": "StableDiffusionXLPipeline", "token_limit": 75}
+    return {"family": "StableDiffusionXLPipeline", "token_limit": 75, "edits": BEGINS}
 
 
 def save_flux(folder: Path) -> dict[str, Any]:
@@ -152,6 +160,7 @@ def save_flux2_klein(folder: Path) -> dict[str, Any]:
         "arguments": {"max_sequence_length": 48},
         "negative_prompt": False,
         "token_limit": 40,
+        "edits": LOOKS,
     }
 
 
@@ -175,7 +184,12 @@ def save_z_image(folder: Path) -> dict[str, Any]:
     )
     _liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
-    return {"family": "ZImagePipeline", "arguments": {"max_sequence_length": 128}, "token_limit": 120}
+    return {
+        "family": "ZImagePipeline",
+        "arguments": {"max_sequence_length": 128},
+        "token_limit": 120,
+        "edits": BEGINS,
+    }
 
 
 def save_stable_diffusion_3(folder: Path) -> dict[str, Any]:
@@ -277,6 +291,9 @@ SAVERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "StableDiffusion3Pipeline": save_stable_diffusion_3,
     "QwenImagePipeline": save_qwen_image,
 }
+
+MORE_SAVERS = {**SAVERS, RGB: save_stable_diffusion_rgb}
+"""Variants of them, too."""
 
 
 def _liven(network: torch.nn.Module) -> None:

@@ -13,13 +13,17 @@ from typing import Any, ClassVar
 
 import torch
 
+from shared.errors import GenerationFailed
 from worker.engine.beside.groups import Sizes
 from worker.engine.beside.texts import Entries, TextCache
 from worker.engine.models.arguments import Call
 from worker.engine.models.loading import LoadedModel
+from worker.engine.pictures.canvas import Canvas
+from worker.engine.request import Edit
+from worker.engine.rows.families.pictures import EncodedPictures, Pictures
 from worker.engine.rows.families.plans import Noise, Plan, Plans
-from worker.engine.rows.families.timesteps import noise_from, timesteps_of
-from worker.engine.rows.row import Row
+from worker.engine.rows.families.timesteps import noise_from, noised, timesteps_of
+from worker.engine.rows.row import Known, Row
 from worker.engine.stages.graphs import Graphs
 from worker.engine.stages.inputs import Inputs
 from worker.engine.stages.modes import Mode
@@ -124,16 +128,22 @@ class RowFamily(ABC):
     def _texts_of(self, call: Call) -> tuple[str, ...]:
         return tuple(name for name in self.text_arguments if isinstance(call[name], str))
 
-    def draw(self, call: Call, seed: int) -> Noise:
-        """Return a row's first latents, drawn on the CPU so that a seed means the same on every device.
+    def draw(self, call: Call, seed: int, edit: Edit | None = None) -> Noise:
+        """Return a row's noise, drawn on the CPU so that a seed means the same on every device.
 
         It asks nothing of the device, so it may run on any thread and before the text is known.
         """
-        generator = torch.Generator("cpu").manual_seed(seed)
-        latents, ids = self.drawn(call, self._pipeline_with(self._plan(call).scheduler), [generator])
-        if self.device.type == "cuda":
-            # Else the copy to the device would wait for it.
-            latents = latents.pin_memory()
+        noise = self.noise(call, edit, torch.Generator("cpu").manual_seed(seed))
+        if self.device.type != "cuda":
+            return noise
+        # Else the copy to the device would wait for it.
+        sample = noise.sample.pin_memory() if noise.sample is not None else None
+        return noise._replace(latents=noise.latents.pin_memory(), sample=sample)
+
+    def noise(self, call: Call, _edit: Edit | None, generator: torch.Generator) -> Noise:
+        """Return what a row draws before its first step, on the CPU; by default its first latents."""
+        pipeline = self._pipeline_with(scheduler=self._plan(call).scheduler)
+        latents, ids = self.drawn(call, pipeline, [generator])
         return Noise(latents, ids, generator)
 
     def begin(self, call: Call, entries: Entries, noise: Noise) -> Row:
@@ -156,9 +166,41 @@ class RowFamily(ABC):
             width=call["width"],
             height=call["height"],
             text_class=self.text_class(entries),
-            step_arguments=self.step_arguments(call, self._pipeline_with(scheduler), generator),
+            step_arguments=self.step_arguments(call, self._pipeline_with(scheduler=scheduler), generator),
             extras=self.extras(call, entries, plan.ids_on(self.device, noise.ids)),
         )
+
+    # --- pictures to begin with
+
+    def first_step(self, _steps: int, _strength: float | None) -> int:
+        """Return how many of so many steps a row leaves out that begins with so much of its picture."""
+        return 0
+
+    def pictures(self, _edit: Edit, _canvas: Canvas | None) -> Pictures:
+        """Return the pictures of an edit as tensors. It asks nothing of the device: it may run on any thread.
+
+        Args:
+            edit: what is asked.
+            canvas: where its first picture lies on what is denoised, if it does.
+
+        Raises:
+            GenerationFailed: it cannot edit that way.
+        """
+        raise self._edits_nothing
+
+    def encode_pictures(self, _pictures: Pictures, _vae: Any) -> EncodedPictures:  # noqa: ANN401
+        """Return the pictures as latents on the device, by this autoencoder: the pipeline's, or a copy."""
+        raise self._edits_nothing
+
+    def begin_with(self, _row: Row, _noise: Noise, _pictures: EncodedPictures, _edit: Edit) -> None:
+        """Let a row that has begun with noise begin with pictures."""
+        raise self._edits_nothing
+
+    @property
+    def _edits_nothing(self) -> GenerationFailed:
+        return GenerationFailed(f"model {self.model.spec.name!r} does not edit pictures like this")
+
+    # --- what a family is made of
 
     @abstractmethod
     def is_guided(self, call: Call) -> bool:
@@ -247,7 +289,9 @@ class RowFamily(ABC):
 
     def predict(self, rows: Sequence[Row]) -> list[torch.Tensor]:
         """Run the denoiser once for rows of one bucket; guided predictions, each shaped as its latents."""
-        parts = by_row(rows, self.denoiser(self.inputs(rows)))
+        # Pictures to look at come in all sizes: their shapes would drive out the recordings of all others.
+        run = self.forward if rows[0].references else self.denoiser
+        parts = by_row(rows, run(self.inputs(rows)))
         return [self.guided(row, part) for row, part in parts]
 
     @abstractmethod
@@ -272,6 +316,14 @@ class RowFamily(ABC):
         )
         row.latents = step[0]
         row.ticked += 1
+        if (known := row.known) is not None:
+            row.latents = known.mixed(row.latents, self._kept(row, known))
+
+    def _kept(self, row: Row, known: Known) -> torch.Tensor:
+        """Return what is kept of a picture, as noisy as the row is now."""
+        if row.is_done:
+            return known.latents
+        return noised(row.scheduler, known.latents, known.noise, row.timestep[None])
 
     def decode(self, row: Row, latents: torch.Tensor | None = None) -> torch.Tensor:
         """Return the row's image, (3 or 4, height, width), 0 to 1.
@@ -293,13 +345,17 @@ class RowFamily(ABC):
 
     def decoded_in_float32(self, encoded: torch.Tensor) -> torch.Tensor:
         """Do the same in full precision, with a copy of the weights that is made for it."""
+        images: torch.Tensor
+        images = self.vae_in_float32().decode(encoded.float(), return_dict=False)[0]
+        return images
+
+    def vae_in_float32(self) -> Any:  # noqa: ANN401 - diffusers is untyped
+        """Return a copy of the autoencoder in full precision."""
         vae = self.pipeline.vae
         # Not a deep copy: what is compiled within belongs to the original.
-        again = type(vae).from_config(vae.config).float()
-        again.load_state_dict(vae.state_dict())
-        images: torch.Tensor
-        images = again.to(encoded.device).eval().decode(encoded.float(), return_dict=False)[0]
-        return images
+        exact = type(vae).from_config(vae.config).float()
+        exact.load_state_dict(vae.state_dict())
+        return exact.to(self.device).eval()
 
     @abstractmethod
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
@@ -321,7 +377,7 @@ class RowFamily(ABC):
         return self._plans.get(tuple(call[name] for name in names), lambda: self._planned(call))
 
     def _planned(self, call: Call) -> Plan:
-        pipeline = self._pipeline_with(self.model.fresh_scheduler())
+        pipeline = self._pipeline_with(scheduler=self.model.fresh_scheduler())
         steps = call["num_inference_steps"]
         timesteps = timesteps_of(pipeline.scheduler, steps, self.device, self.schedule(call))
         if hasattr(pipeline.scheduler, "set_begin_index"):
@@ -329,10 +385,11 @@ class RowFamily(ABC):
             pipeline.scheduler.set_begin_index(0)
         return Plan(pipeline.scheduler, timesteps)
 
-    def _pipeline_with(self, scheduler: Any) -> Any:  # noqa: ANN401 - diffusers is untyped
-        """Return the pipeline with another scheduler."""
+    def _pipeline_with(self, **parts: object) -> Any:  # noqa: ANN401 - diffusers is untyped
+        """Return the pipeline with another scheduler, or another part of it."""
         pipeline = copy.copy(self.pipeline)
-        pipeline.scheduler = scheduler
+        for name, part in parts.items():
+            setattr(pipeline, name, part)
         return pipeline
 
 
@@ -343,11 +400,6 @@ def gather(rows: Sequence[Row], *names: str) -> dict[str, torch.Tensor]:
         for name in names
         if name in rows[0].entries[0]
     }
-
-
-def dtype_of(network: torch.nn.Module) -> torch.dtype:
-    """Return what a network computes in; its own property looks through all of its parts for that."""
-    return next(network.parameters()).dtype
 
 
 def repeat_latents(rows: Sequence[Row]) -> torch.Tensor:

@@ -14,12 +14,14 @@ MOST_PLANS: Final = 64
 
 
 class Noise(NamedTuple):
-    """A row's first latents, on the CPU, and what it draws all its noise from."""
+    """A row's first latents, or the noise that they get, on the CPU; what it draws all its noise from."""
 
     latents: torch.Tensor
     ids: torch.Tensor | None
     """Of the latents' places, where the pipeline gives them; they depend on the size only."""
     generator: torch.Generator
+    sample: torch.Tensor | None = None
+    """What picks the latents of a picture out of those that its autoencoder thinks likely."""
 
 
 @dataclass(eq=False)

@@ -9,12 +9,14 @@ from typing_extensions import override
 
 from worker.engine.beside.texts import Entries
 from worker.engine.models.arguments import Call
-from worker.engine.rows.families.family import RowFamily, gather, timesteps_now
+from worker.engine.request import Edit
+from worker.engine.rows.families.family import gather, timesteps_now
+from worker.engine.rows.families.image_to_image import ImageToImage
 from worker.engine.rows.row import Row
 from worker.engine.stages.inputs import Inputs
 
 
-class StableDiffusion(RowFamily):
+class StableDiffusion(ImageToImage):
     """``StableDiffusionPipeline``: a UNet over (channels, height / 8, width / 8)."""
 
     handled: ClassVar[frozenset[str]] = frozenset({"guidance_rescale", "clip_skip", "eta"})
@@ -93,6 +95,19 @@ class StableDiffusion(RowFamily):
             return guided
         rescaled: torch.Tensor = rescale_noise_cfg(guided, output[1:], strength)  # type: ignore[no-untyped-call]
         return rescaled
+
+    @override
+    def first_latents(self, row: Row, clean: torch.Tensor, own: torch.Tensor, edit: Edit) -> torch.Tensor:
+        if edit.mask is None or edit.strength != 1.0:
+            return super().first_latents(row, clean, own, edit)
+        # Of this family the inpainting pipelines then begin with nothing but noise.
+        noise: torch.Tensor = own * row.scheduler.init_noise_sigma
+        return noise
+
+    @override
+    def pack(self, latents: torch.Tensor) -> torch.Tensor:
+        packed: torch.Tensor = self.pipeline.vae.config.scaling_factor * latents
+        return packed
 
     @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:

@@ -63,17 +63,34 @@ class StableDiffusionXL(StableDiffusion):
         return sizes.to(entry["text"].device)
 
     @override
+    def pack(self, latents: torch.Tensor) -> torch.Tensor:
+        scale: float = self.pipeline.vae.config.scaling_factor
+        spread = self._spread(latents)
+        if spread is None:
+            return scale * latents
+        means, deviations = spread
+        return (latents - means) * scale / deviations
+
+    @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
-        vae, config = self.pipeline.vae, self.pipeline.vae.config
+        vae = self.pipeline.vae
         # What the autoencoder computes in is what its pipeline's own call would have converted it to.
         latents = latents.to(next(vae.post_quant_conv.parameters()).dtype)
-        scale: float = config.scaling_factor
+        scale: float = vae.config.scaling_factor
+        spread = self._spread(latents)
+        if spread is None:
+            return latents / scale
+        means, deviations = spread
+        return latents * deviations / scale + means
+
+    def _spread(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return means and deviations of the autoencoder's latents, (1, channels, 1, 1), if it has some."""
+        config = self.pipeline.vae.config
         mean, deviation = config.get("latents_mean"), config.get("latents_std")
         if mean is None or deviation is None:
-            return latents / scale
-        means = torch.tensor(mean).view(1, -1, 1, 1).to(latents)
-        deviations = torch.tensor(deviation).view(1, -1, 1, 1).to(latents)
-        return latents * deviations / scale + means
+            return None
+        means, deviations = (torch.tensor(each).view(1, -1, 1, 1).to(latents) for each in (mean, deviation))
+        return means, deviations
 
     @override
     def finish(self, row: Row, image: torch.Tensor) -> torch.Tensor:

@@ -33,6 +33,21 @@ def flow_sigmas(pipeline: Any, call: Call) -> Any:  # noqa: ANN401
     return np.linspace(1.0, 1 / steps, steps)
 
 
+def noised(
+    scheduler: Any,  # noqa: ANN401 - schedulers share no base class
+    latents: torch.Tensor,
+    noise: torch.Tensor,
+    timestep: torch.Tensor,
+) -> torch.Tensor:
+    """Return latents with noise, as much as a scheduler has at a timestep, (1,): its first, or its next."""
+    mixed: torch.Tensor
+    if hasattr(scheduler, "scale_noise"):
+        mixed = scheduler.scale_noise(latents, timestep, noise)
+    else:
+        mixed = scheduler.add_noise(latents, noise, timestep)
+    return mixed
+
+
 def noise_from(scheduler: Any, generator: list[torch.Generator]) -> dict[str, Any]:  # noqa: ANN401
     """Return what makes a flow scheduler's steps draw their noise from the row's own generator.
 

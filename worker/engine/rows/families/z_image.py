@@ -9,7 +9,9 @@ from typing_extensions import override
 
 from worker.engine.beside.texts import Entries
 from worker.engine.models.arguments import Call
-from worker.engine.rows.families.family import RowFamily, dtype_of, repeat_latents, timesteps_now
+from worker.engine.models.devices import dtype_of
+from worker.engine.rows.families.family import repeat_latents, timesteps_now
+from worker.engine.rows.families.image_to_image import ImageToImage
 from worker.engine.rows.families.text_length import text_class
 from worker.engine.rows.families.timesteps import shift_of
 from worker.engine.rows.row import Row
@@ -17,7 +19,7 @@ from worker.engine.stages.inputs import Inputs
 from worker.engine.stages.modes import FewerLayers, Mode
 
 
-class ZImage(RowFamily):
+class ZImage(ImageToImage):
     """``ZImagePipeline``: a transformer over lists of images and of texts, which it pads and masks itself."""
 
     encodes_together: ClassVar = False
@@ -81,6 +83,18 @@ class ZImage(RowFamily):
         guided = positive + row.guidance * (positive - negative[0]) if negative else positive
         led: torch.Tensor = -guided.transpose(0, 1)
         return led
+
+    @override
+    def first_step(self, steps: int, strength: float | None) -> int:
+        # Rounded the other way than in other families.
+        left_out = 0.0 if strength is None else max(steps - min(steps * strength, steps), 0.0)
+        return min(int(left_out), steps - 1)
+
+    @override
+    def pack(self, latents: torch.Tensor) -> torch.Tensor:
+        config = self.pipeline.vae.config
+        packed: torch.Tensor = (latents - config.shift_factor) * config.scaling_factor
+        return packed
 
     @override
     def unpack(self, row: Row, latents: torch.Tensor) -> torch.Tensor:
