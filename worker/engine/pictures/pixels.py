@@ -68,7 +68,9 @@ def cover(
         left, top = over_width // 2, over_height // 2
         return picture.crop((left, top, left + width, top + height))
     scale = min(picture.width / width, picture.height / height)
-    margin_x, margin_y = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
+    # One of them is 0, give or take a rounding.
+    margin_x = max(0.0, (picture.width - width * scale) / 2)
+    margin_y = max(0.0, (picture.height - height * scale) / 2)
     box = (margin_x, margin_y, picture.width - margin_x, picture.height - margin_y)
     # Pillow premultiplies RGBA by alpha while it resamples, so that edges take no colour from nowhere.
     return picture.resize((width, height), resample, box=box)
