@@ -70,8 +70,19 @@ class Canvas:
         return self._continued(self.picture, Image.Resampling.LANCZOS)
 
     def whole_mask(self) -> Image.Image | None:
-        """Return the mask likewise."""
-        return self.mask and self._continued(self.mask, Image.Resampling.BILINEAR)
+        """Return what is drawn anew in the size that is denoised, or nothing where that is all; L.
+
+        Wide margins are kept as they are, so that what is drawn finds its place where it is cut out.
+        """
+        left, upper, right, lower = self.box
+        near = max(0, left - self.multiple), max(0, upper - self.multiple)
+        if self.mask is None and not any(near):
+            return None
+        mask = self.mask or Image.new("L", self.asked, 255)
+        pixels = np.array(self._continued(mask, Image.Resampling.BILINEAR))
+        pixels[: near[1]] = pixels[lower + self.multiple :] = 0
+        pixels[:, : near[0]] = pixels[:, right + self.multiple :] = 0
+        return Image.fromarray(pixels)
 
     def finished(self, pixels: Pixels) -> Image.Image:
         """Return what was drawn in the asked size; where a mask says so, the picture itself, to the pixel.

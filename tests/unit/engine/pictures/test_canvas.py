@@ -86,6 +86,26 @@ def test_a_picture_longer_than_the_model_draws_is_drawn_whole(size: tuple[int, i
         assert (whole[lower:] == whole[lower - 1]).all()
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_wide_margins_are_kept_as_they_are(*, masked: bool) -> None:
+    mask = mask_of(0, 0, 100, 64, size=(256, 64)) if masked else None
+
+    whole = canvas_of(picture_of(1, (256, 64)), (256, 64), SQUARES, mask).whole_mask()
+
+    assert whole is not None
+    redrawn = np.asarray(whole) > 127
+    assert redrawn[8:56, : 25 if masked else 64].all()
+    assert redrawn.sum() == 48 * (25 if masked else 64)
+
+
+def test_narrow_ones_are_drawn_anew_with_what_is_beside_them() -> None:
+    picture, mask = picture_of(1, (90, 60)), mask_of(0, 0, 45, 60, size=(90, 60))
+
+    assert canvas_of(picture, (90, 60), FREE).whole_mask() is None
+    whole = canvas_of(picture, (90, 60), FREE, mask).whole_mask()
+    assert np.array_equal(np.asarray(whole), np.asarray(mask_of(0, 0, 48, 64, size=(96, 64))))
+
+
 def test_a_picture_of_another_shape_than_is_asked_is_cut_and_not_distorted() -> None:
     wide = Image.new("RGB", (192, 64), "red")
     wide.paste("blue", (64, 0, 128, 64))
