@@ -86,18 +86,23 @@ class Edits(Entry):
         most_images: how many pictures it looks at; one where it begins with it.
         masks: whether a part can be drawn anew and the rest kept.
         strength: where it begins with the picture.
+        required: whether it draws nothing without a picture.
     """
 
     by: EditsBy
     most_images: int = Field(1, ge=1, le=MAX_INPUTS)
     masks: bool = False
     strength: Strength | None = None
+    required: bool = False
 
     @model_validator(mode="after")
     def _begins_with_one(self) -> Self:
         begins = self.by is EditsBy.IMAGE_TO_IMAGE
         if begins != (self.strength is not None):
             msg = "strength is said where a model edits by image-to-image, and only there"
+            raise ValueError(msg)
+        if begins and self.required:
+            msg = "a model that begins with pictures draws without one, too"
             raise ValueError(msg)
         if begins and self.most_images > 1:
             msg = "image-to-image begins with one picture"
