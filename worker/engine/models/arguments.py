@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import Image
+
 from shared.catalogue import EditsBy, ModelSpec, Wording
 from shared.errors import GenerationFailed
 from worker.engine.models.loading import LoadedModel
@@ -27,6 +29,9 @@ def check(model: LoadedModel, request: ImageRequest) -> None:
         raise GenerationFailed(msg)
     if request.edit is not None:
         _check_edit(model.spec, request.edit)
+    elif model.spec.edits is not None and model.spec.edits.required:
+        msg = f"model {request.model!r} draws nothing without a picture"
+        raise GenerationFailed(msg)
     if not model.spec.supports_size(request.width, request.height):
         msg = f"model {request.model!r} does not draw {request.width}x{request.height}"
         raise GenerationFailed(msg)
@@ -78,17 +83,22 @@ def call_arguments(model: LoadedModel, request: ImageRequest, prompt: Fitted | N
 
 
 def first_request(spec: ModelSpec, words: str = "warm-up") -> ImageRequest:
-    """Return a picture of the native size in one step."""
+    """Return a picture of the native size in one step; made of a white one where the model needs one."""
+    size = spec.sizes.native_width, spec.sizes.native_height
+    edit = (
+        Edit((Image.new("RGB", size, "white"),)) if spec.edits is not None and spec.edits.required else None
+    )
     return ImageRequest(
         model=spec.name,
         wording=Wording("", words, ""),
         negative_prompt=None,
-        width=spec.sizes.native_width,
-        height=spec.sizes.native_height,
+        width=size[0],
+        height=size[1],
         steps=1,
         guidance=spec.guidance.vivid,
         seeds=(0,),
         transparent=spec.transparent,
         output_format="png",
         output_compression=95,
+        edit=edit,
     )
