@@ -362,7 +362,8 @@ def test_others_are_drawn_while_its_pictures_are_encoded(
     batcher = Batcher(residents, Caps(cpu, fixed=ROWS), beside, encoders, Life())
     vae = residents.get("tiny").pipeline.vae
     batcher.measure("tiny")
-    vae.encoder.register_forward_pre_hook(lambda *_: go_on.wait(20) and None)
+    encoded = list[bool]()
+    vae.encoder.register_forward_pre_hook(lambda *_: encoded.append(go_on.wait(20)))
     text = replace(make_edit(seed=3), edit=None)
     waiting, watcher = Work(make_edit(edit=masked()), Recorder()), Recorder()
     other = Work(text, watcher)
@@ -379,12 +380,13 @@ def test_others_are_drawn_while_its_pictures_are_encoded(
         batcher.add(other)
         while watcher.reports[-1:] != [(4, 4)]:
             batcher.turn()
-        assert not waiting.future.done()
+        assert encoded == []
         go_on.set()
         while not (waiting.future.done() and other.future.done()):
             batcher.turn()
     beside.close()
     encoders.close()
 
+    assert encoded == [True]
     assert waiting.future.result().images
     assert other.future.result().images == first.future.result().images

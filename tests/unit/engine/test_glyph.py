@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from shared.catalogue import ModelSpec
+from shared.catalogue import Edits, EditsBy, ModelSpec
+from shared.catalogue.spec import Strength
 from shared.params import Params
-from tests.unit.engine.drawing import Recorder, Viewer, pixels
-from worker.engine import Engine
+from tests.unit.engine.drawing import Recorder, Viewer, picture, pixels
+from worker.engine import Edit, Engine
+from worker.engine.pictures.canvas import on_white
 from worker.planning import image_request
 
 pytestmark = pytest.mark.slow
@@ -21,7 +25,11 @@ pytestmark = pytest.mark.slow
 def engine(request: pytest.FixtureRequest, glyph: tuple[ModelSpec, Path]) -> Iterator[Engine]:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    running = Engine({"glyph": glyph}, request.param, torch_threads=os.cpu_count())
+    spec, weights = glyph
+    # As its entry says, or will.
+    edits = Edits(by=EditsBy.IMAGE_TO_IMAGE, masks=True, strength=Strength(low=0.9, high=0.6))
+    editing = spec.model_copy(update={"edits": spec.edits or edits}), weights
+    running = Engine({"glyph": editing}, request.param, torch_threads=os.cpu_count())
     running.start()
     yield running
     running.close()
@@ -46,9 +54,9 @@ class Draw:
             self._drawn[key] = self.anew(prompt, **choices)
         return self._drawn[key]
 
-    def anew(self, prompt: str, **choices: object) -> bytes:
+    def anew(self, prompt: str, edit: Edit | None = None, **choices: object) -> bytes:
         params = Params.model_validate({"prompt": prompt, "seed": 11, "quality": "low", **choices})
-        request = image_request(params, self._spec)
+        request = replace(image_request(params, self._spec), edit=edit)
         return self._engine.submit(request, Recorder()).result(timeout=60).images[0]
 
 
@@ -98,3 +106,59 @@ def test_each_preview_is_nearer_to_the_picture(engine: Engine, glyph: tuple[Mode
     assert [preview.shape for preview in previews] == [final.shape] * 3
     first, second, third = (((preview - final) ** 2).mean() for preview in previews)
     assert first > second > third > 0
+
+
+# --- edits: it was taught none, and makes of pictures what it can
+
+
+@pytest.fixture
+def apple(draw: Draw) -> Image.Image:
+    return picture(draw("a red apple", background="transparent"))
+
+
+def test_what_is_drawn_anew_takes_the_new_colour_and_keeps_its_alpha(draw: Draw, apple: Image.Image) -> None:
+    edit = Edit((apple,), None, 0.9)
+
+    image = pixels(draw.anew("a blue apple", edit, background="transparent"))
+
+    was, now = np.asarray(apple)[..., 3] > 200, image[..., 3] > 200
+    subject = image[now][:, :3].astype(int)
+    assert (was & now).sum() / (was | now).sum() > 0.7
+    assert (subject[:, 2] > subject[:, 0] + 40).mean() > 0.4
+
+
+def test_little_of_it_is_drawn_anew_by_little_strength(draw: Draw, apple: Image.Image) -> None:
+    white = np.asarray(on_white(apple)).astype(int)
+
+    little, much = (
+        np.abs(pixels(draw.anew("a blue apple", Edit((apple,), None, strength))) - white).mean()
+        for strength in (0.3, 1.0)
+    )
+
+    assert little < 8 < 3 * little < much
+
+
+def test_what_a_mask_keeps_is_the_picture_to_the_pixel(draw: Draw, apple: Image.Image) -> None:
+    mask = Image.new("L", apple.size)
+    mask.paste(255, (256, 0, 512, 512))
+
+    image = pixels(draw.anew("a blue apple", Edit((apple,), mask, 1.0), background="transparent"))
+
+    assert np.array_equal(image[:, :256], np.asarray(apple)[:, :256])
+    right = image[:, 256:][image[:, 256:, 3] > 200][:, :3].astype(int)
+    assert len(right) > 5_000
+    assert (right[:, 2] > right[:, 0] + 40).mean() > 0.4
+
+
+def test_a_picture_longer_than_it_draws_is_edited_whole(draw: Draw, apple: Image.Image) -> None:
+    wide = Image.new("RGB", (1024, 512), "white")
+    wide.paste(on_white(apple), (0, 0))
+    mask = Image.new("L", wide.size)
+    mask.paste(255, (512, 0, 1024, 512))
+    edit = Edit((wide,), mask, 1.0)
+
+    image = pixels(draw.anew("a blue apple", edit, width=1024, height=512)).astype(int)
+
+    assert np.array_equal(image[:, :512], np.asarray(wide)[:, :512])
+    blue = image[:, 512:, 2] > image[:, 512:, 0] + 40
+    assert blue.mean() > 0.1

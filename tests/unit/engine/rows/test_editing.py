@@ -16,6 +16,7 @@ from tests.unit.engine.rows.test_families import (
     scheduled_by,
 )
 from tests.unit.engine.rows.tiny import RGB
+from tests.unit.engine.stages.recorders import FakeRecorder
 from worker.engine.request import Edit
 from worker.engine.rows.clean import clean_latents
 from worker.engine.rows.families.timesteps import noised
@@ -126,6 +127,21 @@ def test_the_picture_its_mask_and_the_strength_decide_what_is_drawn(adapted: Ada
     first, *others = draw_joining(family, [row_of(family, call, 1, edit) for edit in edits])
 
     assert min(furthest([first], [other]) for other in others) > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("name", BEGINNING[:2])
+def test_recordings_are_played_for_them_as_for_others(adapted: Adapted, name: str) -> None:
+    family, recorder = adapted(name), FakeRecorder()
+    call, edit = call_of(family.model, "black swan", 4, 3.0), Edit((picture_of(1),), MASKS[1], 0.8)
+    expected = stock_edit(family, call, 1, edit)
+    family.denoiser.turn_on(recorder, (2,))
+    with family.denoiser.recording():
+        tick(family, [family.prepare(call, 1)])
+
+    (image,) = draw_joining(family, [row_of(family, call, 1, edit)])
+
+    assert sum(each.played for each in recorder.recorded) == 1 + 3
+    assert furthest([image], [expected]) <= TOLERANCE
 
 
 @beginning

@@ -9,6 +9,7 @@ from tests.unit.engine.rows.conftest import Adapted
 from tests.unit.engine.rows.drawing import call_of, draw_joining, furthest, stock
 from tests.unit.engine.rows.editing import mask_of, picture_of, row_of, stock_edit
 from tests.unit.engine.rows.test_families import FLOW_SCHEDULERS, LONG, TOLERANCE, scheduled_by
+from tests.unit.engine.stages.recorders import FakeRecorder
 from worker.engine.request import Edit
 from worker.engine.rows.families.family import RowFamily
 
@@ -127,6 +128,24 @@ def test_the_transformer_is_given_what_the_stock_pipeline_gives_it(
     for theirs, ours in zip(given[:3], given[3:], strict=True):
         for name in ("hidden_states", "img_ids", "timestep", "txt_ids", "encoder_hidden_states"):
             assert torch.allclose(ours[name].float(), theirs[name].float(), atol=TOLERANCE), name
+
+
+def test_such_rows_leave_recordings_to_others(family: RowFamily) -> None:
+    call, edit = call_of(family.model, "black swan", 3, 1.0), looking_at(picture_of(1, LARGE))
+    expected = [stock(family.model, call, 1), stock_edit(family, call, 2, edit)]
+    recorder = FakeRecorder()
+    family.denoiser.turn_on(recorder, (1, 2))
+    with family.denoiser.recording():
+        draw_joining(family, [row_of(family, call, 2, edit)])
+        assert recorder.recorded == []
+        draw_joining(family, [family.prepare(call, 1)])
+
+    rows = [row_of(family, call, 1, None), row_of(family, call, 2, edit)]
+    images = [image for row in rows for image in draw_joining(family, [row])]
+
+    assert furthest(images, expected) <= TOLERANCE
+    assert len(recorder.recorded) == 3
+    assert family.denoiser.wanted(1) is None
 
 
 def test_a_large_picture_is_scaled_down_as_the_stock_pipeline_scales_it(family: RowFamily) -> None:
