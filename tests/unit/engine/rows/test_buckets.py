@@ -11,7 +11,13 @@ from worker.engine.rows.drawing import Member
 from worker.engine.rows.row import Row
 
 
-def member(width: int = 64, model: str = "tiny", text_class: int = 32, entries: int = 1) -> Member:
+def member(
+    width: int = 64,
+    model: str = "tiny",
+    text_class: int = 32,
+    entries: int = 1,
+    references: tuple[tuple[int, int], ...] = (),
+) -> Member:
     row = Row(
         scheduler=None,
         timesteps=torch.zeros(4),
@@ -22,6 +28,7 @@ def member(width: int = 64, model: str = "tiny", text_class: int = 32, entries: 
         width=width,
         height=64,
         text_class=text_class,
+        references=references,
     )
     drawing: Any = SimpleNamespace(model=SimpleNamespace(spec=SimpleNamespace(name=model)))
     return Member(row, drawing)
@@ -52,13 +59,31 @@ def test_only_rows_of_one_model_size_and_text_length_share_a_pass() -> None:
     assert batches == {tuple(alike), *((other,) for other in others)}
 
 
+def test_rows_that_look_at_pictures_share_a_pass_with_those_that_look_at_such() -> None:
+    sizes = [((64, 48),), ((64, 48), (64, 64)), ((64, 64), (64, 48)), ()]
+    pairs = [[member(references=each), member(references=each)] for each in sizes]
+
+    batches = {tuple(batch) for _, batch in turns(filled(*(row for pair in pairs for row in pair)), 20)}
+
+    assert batches == {tuple(pair) for pair in pairs}
+
+
+def test_what_they_look_at_counts_as_much_as_what_they_draw() -> None:
+    plain, looking = member(), member(references=((64, 64), (128, 64)))
+
+    served = Counter(batch[0] for _, batch in turns(filled(plain, looking), 50))
+
+    assert Key("tiny", 64, 64, 32, looking.row.references).area_px == 4 * Key("tiny", 64, 64, 32).area_px
+    assert served[plain] == 4 * served[looking]
+
+
 def test_a_pass_takes_the_first_rows_up_to_the_cap() -> None:
     rows = [member() for _ in range(5)]
 
     ((key, batch),) = turns(filled(*rows), 1, cap=3)
 
     assert batch == rows[:3]
-    assert key == ("tiny", 64, 64, 32)
+    assert key == Key("tiny", 64, 64, 32)
 
 
 def test_a_row_that_left_is_not_in_the_next_pass() -> None:
