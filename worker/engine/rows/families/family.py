@@ -20,6 +20,7 @@ from worker.engine.models.arguments import Call
 from worker.engine.models.loading import LoadedModel
 from worker.engine.pictures.canvas import Canvas
 from worker.engine.request import Edit
+from worker.engine.rows.families.batches import by_row
 from worker.engine.rows.families.pictures import EncodedPictures, Pictures
 from worker.engine.rows.families.plans import Noise, Plan, Plans
 from worker.engine.rows.families.timesteps import noise_from, noised, timesteps_of
@@ -391,27 +392,3 @@ class RowFamily(ABC):
         for name, part in parts.items():
             setattr(pipeline, name, part)
         return pipeline
-
-
-def gather(rows: Sequence[Row], *names: str) -> dict[str, torch.Tensor]:
-    """Return each of these of every entry, (entries, …); what the entries do not have is left out."""
-    return {
-        name: torch.cat([entry[name] for row in rows for entry in row.entries])
-        for name in names
-        if name in rows[0].entries[0]
-    }
-
-
-def repeat_latents(rows: Sequence[Row]) -> torch.Tensor:
-    """Return the latents once for every entry, (entries, …)."""
-    return torch.cat([row.latents for row in rows for _ in row.entries])
-
-
-def timesteps_now(rows: Sequence[Row]) -> torch.Tensor:
-    """Return the timestep of every entry, (entries,), float32."""
-    return torch.stack([row.timestep.float() for row in rows for _ in row.entries])
-
-
-def by_row(rows: Sequence[Row], output: torch.Tensor) -> Iterator[tuple[Row, torch.Tensor]]:
-    """Take a batch's output apart; (1 or 2, …) for each row."""
-    return zip(rows, torch.split(output, [len(row.entries) for row in rows]), strict=True)

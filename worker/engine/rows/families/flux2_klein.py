@@ -15,7 +15,8 @@ from worker.engine.models.arguments import Call
 from worker.engine.models.devices import dtype_of
 from worker.engine.pictures.canvas import Canvas, on_white
 from worker.engine.request import Edit
-from worker.engine.rows.families.family import RowFamily, gather, repeat_latents, timesteps_now
+from worker.engine.rows.families.batches import gather, repeat_latents, timesteps_now
+from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.families.pictures import EncodedPictures, Pictures, Size, mask_tensor, picture_tensor
 from worker.engine.rows.families.plans import Noise
 from worker.engine.rows.families.timesteps import flow_sigmas, noised

@@ -10,7 +10,7 @@ from typing_extensions import override
 from worker.engine.beside.texts import Entries
 from worker.engine.models.arguments import Call
 from worker.engine.request import Edit
-from worker.engine.rows.families.family import gather, timesteps_now
+from worker.engine.rows.families.batches import gather, timesteps_now
 from worker.engine.rows.families.image_to_image import ImageToImage
 from worker.engine.rows.row import Row
 from worker.engine.stages.inputs import Inputs

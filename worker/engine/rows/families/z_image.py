@@ -10,7 +10,7 @@ from typing_extensions import override
 from worker.engine.beside.texts import Entries
 from worker.engine.models.arguments import Call
 from worker.engine.models.devices import dtype_of
-from worker.engine.rows.families.family import repeat_latents, timesteps_now
+from worker.engine.rows.families.batches import repeat_latents, timesteps_now
 from worker.engine.rows.families.image_to_image import ImageToImage
 from worker.engine.rows.families.text_length import text_class
 from worker.engine.rows.families.timesteps import shift_of
