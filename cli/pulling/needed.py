@@ -39,7 +39,7 @@ def needed_files(spec: ModelSpec, files: Mapping[str, RemoteFile], read: Read) -
         msg = f"{spec.weights} is a {found}, the entry {spec.name!r} says {spec.family}"
         raise PullFailed(msg)
     needed = {INDEX}
-    for name, class_name in components(index):
+    for name, class_name in components(index, spec.without):
         needed |= _small_files(name, files)
         if is_network(class_name) and name not in spec.components:
             needed |= set(_weights(name, spec, files, read))

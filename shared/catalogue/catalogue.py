@@ -119,7 +119,7 @@ def _cut_downloads_told() -> Iterator[None]:
 
 
 def _check_pipeline(spec: ModelSpec, folder: Path) -> None:
-    weights.check_pipeline(folder, spec.family, spec.variant, frozenset(spec.components))
+    weights.check_pipeline(folder, spec.family, spec.variant, frozenset(spec.components), spec.without)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -123,6 +123,8 @@ class ModelSpec(Entry):
     variant: str | None = None
     family: str = Field(pattern=r"^[A-Za-z]\w*Pipeline$")
     components: dict[str, ComponentFile] = {}
+    without: tuple[str, ...] = ()
+    """Components of the pipeline that are neither fetched nor loaded, as it draws without them."""
     scheduler: SchedulerChoice | None = None
     dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
     memory_gib: float = Field(gt=0)

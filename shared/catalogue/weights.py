@@ -5,7 +5,7 @@ one line, what is missing and where. Only safetensors are accepted: unpickling a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ WITHOUT_WEIGHTS = {
     "Scheduler": "scheduler_config.json",
     "Tokenizer": "tokenizer_config.json",
     "TokenizerFast": "tokenizer_config.json",
+    "TokenizersBackend": "tokenizer_config.json",
     "FeatureExtractor": "preprocessor_config.json",
     "ImageProcessor": "preprocessor_config.json",
     "Processor": "",
@@ -25,7 +26,9 @@ class BrokenWeights(Exception):
     """Something is missing or broken; the message says what and where."""
 
 
-def check_pipeline(folder: Path, family: str, variant: str | None, replaced: frozenset[str]) -> None:
+def check_pipeline(
+    folder: Path, family: str, variant: str | None, replaced: frozenset[str], without: Collection[str] = ()
+) -> None:
     """Check a pipeline's folder.
 
     Args:
@@ -33,6 +36,7 @@ def check_pipeline(folder: Path, family: str, variant: str | None, replaced: fro
         family: the pipeline class it must be.
         variant: the variant of the weight files, such as ``fp16``.
         replaced: components whose weights come from elsewhere; only their configuration must be here.
+        without: components that are not loaded, and need not be here.
 
     Raises:
         BrokenWeights: what is missing or broken, and where.
@@ -42,7 +46,7 @@ def check_pipeline(folder: Path, family: str, variant: str | None, replaced: fro
         found = index.get("_class_name")
         msg = f"{folder / 'model_index.json'} is of class {found!r}, the entry says {family!r}"
         raise BrokenWeights(msg)
-    for component, class_name in components(index):
+    for component, class_name in components(index, without):
         _check_component(folder / component, class_name, variant, has_weights=component not in replaced)
 
 
@@ -86,10 +90,16 @@ def _data_bytes(file: Path, header: bytes) -> int:
         raise BrokenWeights(msg) from error
 
 
-def components(index: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the components of a ``model_index.json`` that there are, each with its class's name."""
+def components(index: dict[str, Any], without: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the components of a ``model_index.json`` that are loaded, each with its class's name.
+
+    Args:
+        index: the file's content.
+        without: names of components that are not loaded.
+    """
     for name, value in index.items():
-        if not name.startswith("_") and isinstance(value, list) and value[1:] and value[1] is not None:
+        there = not name.startswith("_") and isinstance(value, list) and value[1:] and value[1] is not None
+        if there and name not in without:
             yield name, str(value[1])
 
 

@@ -3,6 +3,7 @@
 The hub is one on the loopback, with the faults of a real one.
 """
 
+import json
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -106,6 +107,29 @@ def test_nothing_is_fetched_that_is_not_loaded(machine: Machine) -> None:
     files |= beside
 
     assert set(machine.pull()) == set(files) - set(beside)
+
+
+def test_a_component_that_the_entry_goes_without_is_not_fetched(machine: Machine) -> None:
+    files = machine.hub.repositories[TINY]
+    index = json.loads(files["model_index.json"])
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    files["model_index.json"] = json.dumps(index).encode()
+    files["safety_checker/config.json"] = b"{}"
+    files["safety_checker/model.safetensors"] = b"large"
+
+    fetched = machine.pull(without=["safety_checker"])
+
+    assert not [path for path in fetched if path.startswith("safety_checker")]
+    assert machine.offers(without=["safety_checker"]) == ["tiny"]
+    assert machine.offers() == []
+
+
+def test_a_tokenizer_of_no_class_of_its_own_has_no_weights(machine: Machine) -> None:
+    files = machine.hub.repositories[TINY]
+    files["model_index.json"] = files["model_index.json"].replace(b"CLIPTokenizer", b"TokenizersBackend")
+
+    assert set(machine.pull()) == set(files)
+    assert machine.offers() == ["tiny"]
 
 
 def test_of_a_variant_only_its_own_weights_are_fetched(machine: Machine) -> None:

@@ -4,13 +4,23 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import (
+    AutoencoderKLFlux2,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
+    ErnieImagePipeline,
+    ErnieImageTransformer2DModel,
+    FlowMatchEulerDiscreteScheduler,
     LDMTextToImagePipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
     UNet2DConditionModel,
 )
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import Ministral3Config, Ministral3ForCausalLM, Mistral3Config, Mistral3Model
+from transformers.models.pixtral import PixtralVisionConfig
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from tests.tiny_models import save_tiny_pipeline
 from tests.unit.engine.rows.tiny import WIDTH, autoencoder, clip, clip_tokenizer, t5, t5_tokenizer
@@ -63,6 +73,62 @@ def save_latent_diffusion(folder: Path) -> dict[str, Any]:
     )
     pipeline.save_pretrained(folder)
     return {"family": "LDMTextToImagePipeline"}
+
+
+def save_ernie_image(folder: Path) -> dict[str, Any]:
+    """A pipeline that rewrites prompts with a model of its own unless it is told not to, and needs none."""
+    text = Ministral3Config(
+        vocab_size=64,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+    )
+    vision = PixtralVisionConfig(
+        hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, image_size=32
+    )
+    pipeline = ErnieImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=4.0),
+        vae=AutoencoderKLFlux2(
+            latent_channels=4,
+            block_out_channels=(8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            layers_per_block=1,
+            norm_num_groups=4,
+            mid_block_add_attention=False,
+        ),
+        text_encoder=Mistral3Model(Mistral3Config(text_config=text, vision_config=vision)),
+        tokenizer=_word_tokenizer(),
+        transformer=ErnieImageTransformer2DModel(
+            hidden_size=2 * WIDTH,
+            num_attention_heads=2,
+            num_layers=1,
+            ffn_hidden_size=WIDTH,
+            in_channels=16,
+            out_channels=16,
+            text_in_dim=WIDTH,
+            rope_axes_dim=(4, 6, 6),
+        ),
+        pe=Ministral3ForCausalLM(text),
+        pe_tokenizer=_word_tokenizer(),
+    )
+    pipeline.save_pretrained(folder)
+    return {
+        "family": "ErnieImagePipeline",
+        "without": ["pe", "pe_tokenizer"],
+        "arguments": {"use_pe": False},
+        "token_limit": 31,
+    }
+
+
+def _word_tokenizer() -> TokenizersBackend:
+    """A tokenizer of no class of its own."""
+    tokenizer = Tokenizer(WordLevel({"<unk>": 0, "black": 1, "swan": 2}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    return TokenizersBackend(tokenizer_object=tokenizer, unk_token="<unk>", model_max_length=32)
 
 
 def save_with_unknown_argument(folder: Path) -> dict[str, Any]:

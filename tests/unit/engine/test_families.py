@@ -15,7 +15,12 @@ from shared.params import Params
 from shared.settings import REPO_ROOT
 from tests.tiny_models import write_catalogue
 from tests.unit.engine.drawing import Recorder, engine_of, picture
-from tests.unit.engine.families import save_latent_diffusion, save_pixart, save_with_unknown_argument
+from tests.unit.engine.families import (
+    save_ernie_image,
+    save_latent_diffusion,
+    save_pixart,
+    save_with_unknown_argument,
+)
 from tests.unit.engine.rows.tiny import SAVERS
 from worker.engine import Engine
 from worker.planning import image_request
@@ -44,6 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
         *((save, list(range(9))) for save in SAVERS.values()),
         (save_with_unknown_argument, list(range(9))),
         (save_pixart, list(range(9))),
+        (save_ernie_image, list(range(9))),
         (save_latent_diffusion, [0, 4, 8]),
     ],
 )

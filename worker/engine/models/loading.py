@@ -99,12 +99,15 @@ def settled(spec: ModelSpec, pipeline: Any, device: torch.device) -> LoadedModel
 
 def _read(spec: ModelSpec, folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - diffusers is untyped
     dtype = dtype_for(spec, device)
-    return DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+    # The base class does not know which components may be left out, and would load those all the same.
+    pipeline_class = getattr(diffusers, spec.family, DiffusionPipeline)
+    return pipeline_class.from_pretrained(
         folder,
         dtype=dtype,
         variant=spec.variant,
         local_files_only=True,
         use_safetensors=True,
+        **dict.fromkeys(spec.without),
         **_replaced_components(spec, folder, dtype),
     )
 

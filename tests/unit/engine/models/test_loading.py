@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from shared.catalogue import Catalogue, ModelSpec
 from shared.errors import CatalogueError
 from tests.tiny_models import save_tiny_pipeline, write_catalogue
+from tests.unit.engine.families import save_ernie_image
 from worker.engine.models.devices import dtype_for
 from worker.engine.models.loading import LoadedModel, load, settled
 
@@ -34,6 +35,20 @@ def test_a_component_can_be_replaced_by_another_file(tmp_path: Path) -> None:
 
     expected = load_file(tmp_path / "swap.safetensors")
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_component_that_the_entry_goes_without_is_not_loaded(tmp_path: Path) -> None:
+    needs = save_ernie_image(tmp_path / "weights")
+    for component in needs["without"]:
+        assert (tmp_path / "weights" / component).is_dir()
+        shutil.rmtree(tmp_path / "weights" / component)
+
+    model = loaded(write_catalogue(tmp_path, tiny={"weights": "weights", **needs}))
+
+    assert (model.pipeline.pe, model.pipeline.pe_tokenizer) == (None, None)
+    assert model.tokenizer is not None
+    with pytest.raises(CatalogueError, match=r"component folder .*pe is missing"):
+        loaded(write_catalogue(tmp_path, tiny={"weights": "weights", **needs, "without": []}))
 
 
 def test_a_model_can_come_from_what_builds_it(tmp_path: Path) -> None:
