@@ -26,8 +26,10 @@ def batched_families() -> frozenset[str]:
     """Return the pipeline classes whose images share forward passes; any other runs whole, one at a time."""
     return frozenset(
         {
+            "ChromaPipeline",
             "FluxPipeline",
             "Flux2KleinPipeline",
+            "LongCatImagePipeline",
             "QwenImagePipeline",
             "StableDiffusionPipeline",
             "StableDiffusion3Pipeline",

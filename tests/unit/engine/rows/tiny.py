@@ -12,12 +12,16 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    LongCatImagePipeline,
+    LongCatImageTransformer2DModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
@@ -124,6 +128,30 @@ def save_flux(folder: Path) -> dict[str, Any]:
     }
 
 
+def save_chroma(folder: Path) -> dict[str, Any]:
+    pipeline = ChromaPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=autoencoder(shift_factor=0.1),
+        text_encoder=t5(),
+        tokenizer=t5_tokenizer(),
+        transformer=ChromaTransformer2DModel(
+            in_channels=16,
+            num_layers=2,
+            num_single_layers=2,
+            attention_head_dim=WIDTH,
+            num_attention_heads=1,
+            joint_attention_dim=WIDTH,
+            axes_dims_rope=(4, 4, 8),
+            approximator_num_channels=WIDTH,
+            approximator_hidden_dim=WIDTH,
+            approximator_layers=1,
+        ),
+    )
+    _liven(pipeline.transformer)
+    pipeline.save_pretrained(folder)
+    return {"family": "ChromaPipeline", "arguments": {"max_sequence_length": 32}, "token_limit": 30}
+
+
 def save_flux2_klein(folder: Path) -> dict[str, Any]:
     vae = AutoencoderKLFlux2(
         latent_channels=4,
@@ -226,7 +254,34 @@ def save_stable_diffusion_3(folder: Path) -> dict[str, Any]:
     }
 
 
-def save_qwen_image(folder: Path) -> dict[str, Any]:
+def save_longcat_image(folder: Path) -> dict[str, Any]:
+    pipeline = LongCatImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=autoencoder(shift_factor=0.1, channels=16),
+        text_encoder=_qwen_vl(),
+        tokenizer=_qwen_tokenizer(),
+        text_processor=None,
+        transformer=LongCatImageTransformer2DModel(
+            in_channels=64,
+            num_layers=1,
+            num_single_layers=2,
+            attention_head_dim=WIDTH,
+            num_attention_heads=1,
+            joint_attention_dim=WIDTH,
+            axes_dims_rope=[4, 4, 8],
+        ),
+    )
+    _liven(pipeline.transformer)
+    pipeline.save_pretrained(folder)
+    return {
+        "family": "LongCatImagePipeline",
+        "without": ["text_processor"],
+        "arguments": {"enable_prompt_rewrite": False},
+        "token_limit": 400,
+    }
+
+
+def _qwen_vl() -> Any:
     text = {
         "vocab_size": 320,
         "hidden_size": WIDTH,
@@ -248,6 +303,10 @@ def save_qwen_image(folder: Path) -> dict[str, Any]:
         "fullatt_block_indexes": [0],
     }
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+    return Qwen2_5_VLForConditionalGeneration(config)
+
+
+def save_qwen_image(folder: Path) -> dict[str, Any]:
     pipeline = QwenImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=AutoencoderKLQwenImage(
@@ -259,7 +318,7 @@ def save_qwen_image(folder: Path) -> dict[str, Any]:
             latents_mean=[0.1, -0.2, 0.3, 0.0],
             latents_std=[1.0, 2.0, 0.5, 1.5],
         ),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(config),
+        text_encoder=_qwen_vl(),
         tokenizer=_qwen_tokenizer(),
         transformer=QwenImageTransformer2DModel(
             patch_size=2,
@@ -285,10 +344,12 @@ def save_qwen_image(folder: Path) -> dict[str, Any]:
 SAVERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "StableDiffusionPipeline": save_stable_diffusion,
     "StableDiffusionXLPipeline": save_stable_diffusion_xl,
+    "ChromaPipeline": save_chroma,
     "FluxPipeline": save_flux,
     "Flux2KleinPipeline": save_flux2_klein,
     "ZImagePipeline": save_z_image,
     "StableDiffusion3Pipeline": save_stable_diffusion_3,
+    "LongCatImagePipeline": save_longcat_image,
     "QwenImagePipeline": save_qwen_image,
 }
 
@@ -302,9 +363,9 @@ def _liven(network: torch.nn.Module) -> None:
         torch.nn.init.normal_(parameter, std=0.2)
 
 
-def autoencoder(shift_factor: float | None = None) -> AutoencoderKL:
+def autoencoder(shift_factor: float | None = None, channels: int = 4) -> AutoencoderKL:
     return AutoencoderKL(
-        latent_channels=4,
+        latent_channels=channels,
         block_out_channels=(8, 8),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,

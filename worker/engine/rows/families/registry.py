@@ -8,8 +8,10 @@ from worker.engine.models.loading import LoadedModel
 from worker.engine.rows.families.family import RowFamily
 
 ADAPTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "ChromaPipeline": ("chroma", "Chroma"),
     "FluxPipeline": ("flux", "Flux"),
     "Flux2KleinPipeline": ("flux2_klein", "Flux2Klein"),
+    "LongCatImagePipeline": ("longcat_image", "LongCatImage"),
     "QwenImagePipeline": ("qwen_image", "QwenImage"),
     "StableDiffusionPipeline": ("stable_diffusion", "StableDiffusion"),
     "StableDiffusion3Pipeline": ("stable_diffusion_3", "StableDiffusion3"),
