@@ -24,7 +24,7 @@ from api.app import create_app
 from api.errors import INVALID_REQUEST, SERVER_ERROR, error_content, wire
 from benchmarks.moderation.judged import SCORE_HEADS, WRONG_HEADS, score_rows, wrong_rows
 from shared import errors
-from shared.catalogue import Catalogue
+from shared.catalogue import Catalogue, Edits, EditsBy
 from shared.settings import REPO_ROOT, Section, Settings
 
 DOCS: Final = REPO_ROOT / "docs"
@@ -96,9 +96,17 @@ def model_rows() -> Iterator[Row]:
             spec.description,
             native,
             steps,
+            _edits(spec.edits),
             f"{spec.memory_gib:g} GiB",
             f"[{spec.licence}]({spec.licence_url})",
         )
+
+
+def _edits(edits: Edits | None) -> str:
+    if edits is None:
+        return ""
+    how = "image to image" if edits.by is EditsBy.IMAGE_TO_IMAGE else f"reference, up to {edits.most_images}"
+    return f"{how}; masks" if edits.masks else how
 
 
 def _raised(cls: type[errors.DarkroomError]) -> Iterator[type[errors.DarkroomError]]:
@@ -140,7 +148,7 @@ TABLES: Final = {
     "errors": Table(DOCS / "api.md", ("status", "code", "type", "header", "when"), error_rows),
     "models": Table(
         DOCS / "models.md",
-        ("model", "what it is", "native size", "steps low / medium / high", "memory", "licence"),
+        ("model", "what it is", "native size", "steps low / medium / high", "edits", "memory", "licence"),
         model_rows,
     ),
     "moderation": Table(DOCS / "moderation.md", SCORE_HEADS, score_rows),

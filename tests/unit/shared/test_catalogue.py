@@ -30,11 +30,19 @@ def test_the_shipped_catalogue_offers_glyph_and_knows_real_models() -> None:
     assert SHIPPED.names() == (
         "glyph",
         "flux.2-klein-4b",
+        "flux.2-klein-base-4b",
         "z-image-turbo",
+        "z-image",
         "flux.1-schnell",
+        "chroma1-hd",
         "sdxl-lightning",
+        "sdxl",
         "sd-turbo",
         "qwen-image",
+        "qwen-image-2512",
+        "qwen-image-edit-2511",
+        "ernie-image-turbo",
+        "longcat-image",
     )
     glyph = SHIPPED.find("glyph")
     assert glyph is not None
