@@ -1,18 +1,15 @@
 """The engine draws with every kind of pipeline, whether or not it has a row adapter for it."""
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import pytest
 import torch
 
 from shared.catalogue import Catalogue, ModelSpec
 from shared.errors import AttemptCancelled, GenerationFailed
 from shared.params import Params
-from shared.settings import REPO_ROOT
 from tests.tiny_models import write_catalogue
 from tests.unit.engine.drawing import Recorder, engine_of, picture
 from tests.unit.engine.families import (
@@ -127,29 +124,3 @@ def test_any_pipeline_stops(tmp_path: Path, save: Saver) -> None:
 
     assert isinstance(future.exception(30), AttemptCancelled)
     engine.close()
-
-
-@pytest.mark.parametrize(
-    "spec", Catalogue.load(REPO_ROOT / "models" / "catalog.toml").specs, ids=lambda spec: spec.name
-)
-def test_every_pipeline_of_the_catalogue_takes_what_its_entry_says(spec: ModelSpec) -> None:
-    pipeline = getattr(diffusers, spec.family)
-
-    takes = inspect.signature(pipeline.__call__).parameters
-    has = inspect.signature(pipeline.__init__).parameters
-
-    asked = {
-        "prompt",
-        "width",
-        "height",
-        "num_inference_steps",
-        "generator",
-        "output_type",
-        "callback_on_step_end",
-    }
-    asked |= {spec.guidance_argument, *spec.arguments}
-    asked |= {"negative_prompt"} if spec.negative_prompt else set()
-    assert asked <= set(takes)
-    assert {spec.tokenizer, "scheduler", *spec.components} <= set(has)
-    if spec.scheduler is not None:
-        assert hasattr(diffusers, spec.scheduler.name)
