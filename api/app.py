@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 
 from api import errors, misses
+from api.edits import route as edits
+from api.edits.request import EditRequest
+from api.generations import route as generations
 from api.generations.request import GenerationRequest
-from api.generations.route import GENERATIONS_PATH, make_router
 from api.http.context import PROBES, RequestContext
 from api.http.entrance import Entrance
 from api.http.limits import BodyLimits
@@ -63,9 +65,10 @@ def create_app(settings: Settings) -> FastAPI:
         # To which address? The one in the request may be anybody's.
         redirect_slashes=False,
     )
-    body_type = GenerationRequest.with_max_n(settings.api.max_n)
+    max_n = settings.api.max_n
     for router in (
-        make_router(body_type),
+        generations.make_router(GenerationRequest.with_max_n(max_n)),
+        edits.make_router(EditRequest.with_max_n(max_n)),
         jobs.router,
         streams.router,
         models.router,
@@ -83,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTP_404_NOT_FOUND, misses.on_missing_path)
     app.add_exception_handler(HTTP_405_METHOD_NOT_ALLOWED, misses.on_missing_method)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimits, settings=settings.api, wants_json=GENERATIONS_PATH.__eq__)
+    app.add_middleware(BodyLimits, settings=settings.api, wants_json=generations.GENERATIONS_PATH.__eq__)
     app.add_middleware(Entrance, settings=settings.api, is_open=resources.keyring.is_open)
     app.add_middleware(RequestContext)
     app.add_middleware(SecurityHeaders)

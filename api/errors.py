@@ -48,6 +48,7 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
     e.ResultExpired: Wire(410),
     e.BodyTooLarge: Wire(413),
     e.NotJson: Wire(415),
+    e.NotForm: Wire(415),
     e.UnsupportedEncoding: Wire(415, headers={"accept-encoding": "identity"}),
     e.UnsupportedCharset: Wire(415),
     e.UnsupportedExpectation: Wire(417),

@@ -15,10 +15,8 @@ from shared.errors import DarkroomError, UnsupportedEndpoint
 
 _METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 _INSTEAD: Final = (
-    "It draws pictures from text, with POST /v1/images/generations, and lists its models at /v1/models."
-)
-_EDITS: Final = (
-    "This service cannot edit pictures yet: it draws them from text only, with POST /v1/images/generations."
+    "It draws pictures from text, with POST /v1/images/generations, and from pictures, with "
+    "POST /v1/images/edits, and lists its models at /v1/models."
 )
 _VARIATIONS: Final = (
     "This service makes no variations, which OpenAI has retired too. The same prompt with another `seed`, "
@@ -38,7 +36,7 @@ _OPENAI: Final = frozenset(
         *("vector_stores", "videos", "webhook_endpoints", "webhook_event_types"),
     )
 )
-_OF_IMAGES: Final = {"/v1/images/edits": _EDITS, "/v1/images/variations": _VARIATIONS}
+_OF_IMAGES: Final = {"/v1/images/variations": _VARIATIONS}
 # What is safe to repeat to whoever asked, wherever they show it.
 _PLAIN: Final = re.compile(r"[\w./~:@-]{1,200}", re.ASCII)
 

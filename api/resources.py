@@ -6,6 +6,7 @@ import redis.asyncio as aioredis
 
 from api.callers.keyring import Keyring
 from api.callers.rate import RateLimit
+from api.edits.intake import Intake
 from api.generations.answer import Answering
 from api.generations.ringing import Ringer
 from api.generations.submit import Submitter
@@ -13,6 +14,7 @@ from api.models.offer import Offer
 from api.moderation import Gate, build_gate
 from api.store.accounts import AccountStore
 from api.store.client import StoreClient
+from api.store.inputs import InputStore
 from api.store.jobs import JobStore
 from api.store.observation import ObservationStore
 from api.waiting.follow import Followers
@@ -40,6 +42,7 @@ class Resources:
     ringer: Ringer
     waiting: Waiting
     answering: Answering
+    intake: Intake
 
     def start(self) -> None:
         """Start what runs beside the requests."""
@@ -75,7 +78,8 @@ def build(settings: Settings) -> Resources:
         followers=Followers(blocking, jobs),
         longest_s=settings.api.sync_timeout_s,
     )
-    submitter = Submitter(jobs, offer, gate, ringer, settings.jobs, waiting.presence.holder)
+    inputs = InputStore(client, settings.jobs)
+    submitter = Submitter(jobs, inputs, offer, gate, ringer, settings.jobs, waiting.presence.holder)
     return Resources(
         settings=settings,
         clients=(commands, blocking, broker),
@@ -93,4 +97,5 @@ def build(settings: Settings) -> Resources:
         ringer=ringer,
         waiting=waiting,
         answering=Answering(submitter, waiting, settings.api),
+        intake=Intake(settings.api),
     )

@@ -31,6 +31,7 @@ COPIED: Final = (
     "max_attempts",
 )
 _PERHAPS: Final = ("needs",)
+_EDITED: Final = "input_bytes"
 _NO_BOUND: Final = 10**15
 
 
@@ -65,7 +66,7 @@ class DeadLetters:
         """Submit a dead job's work again and strike it off the list; return the new job's id.
 
         Raises:
-            JobNotFound: it is not on the list, or its record has expired.
+            JobNotFound: it is not on the list, its record has expired, or its pictures are gone.
             StoreUnavailable: Redis cannot be reached.
         """
         with reaching():
@@ -80,6 +81,9 @@ class DeadLetters:
         values = self._client.hmget(self._keys.job(job_id), (*COPIED, *_PERHAPS))
         if not listed or None in values[: len(COPIED)]:
             message = f"{job_id} is no dead job, or its record has expired"
+            raise JobNotFound(message)
+        if self._client.hexists(self._keys.job(job_id), _EDITED):
+            message = f"{job_id} edited pictures, which are gone with it: its caller has to send them again"
             raise JobNotFound(message)
         found = zip((*COPIED, *_PERHAPS), values, strict=True)
         fields = {name: value.decode() for name, value in found if value is not None}
@@ -114,6 +118,9 @@ class DeadLetters:
             "keep": 1,
             "hold_ms": 0,
             "live_ms": int(self._jobs.lease_s * 1000),
+            "input_bytes": 0,
+            "max_input_bytes": _NO_BOUND,
+            "max_owner_input_bytes": _NO_BOUND,
         }
 
     def _letter(self, entry_id: bytes, values: dict[bytes, bytes]) -> DeadLetter:

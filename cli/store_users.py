@@ -38,6 +38,10 @@ _OF_JOBS: Final = (
     "holders:*",
     "owed:*",
     "unanswered:*",
+    "input:*",
+    "inputs",
+    "input_bytes",
+    "input_bytes:*",
     "done",
     "counts",
 )
@@ -91,6 +95,9 @@ API: Final = Role(
         "api_keys",
     ),
     commands=(
+        "del",
+        "hset",
+        "pexpire",
         "hmget",
         "hget",
         "hgetall",
@@ -132,7 +139,7 @@ WORKER: Final = Role(
         "reaped_at",
     ),
     reads=(),
-    commands=("del", "hset", "expire", "smembers", "zrangebyscore", *_TO_HEAR_RINGS),
+    commands=("del", "hset", "hgetall", "expire", "smembers", "zrangebyscore", *_TO_HEAR_RINGS),
     channels=("events:*",),
     rings=True,
 )
@@ -141,7 +148,7 @@ OPERATOR: Final = Role(
     scripts=("submit",),
     writes=(*_OF_JOBS, *_OF_SUBMISSION, "api_keys", "dead"),
     reads=_OF_PREDICTION,
-    commands=("hget", "hmget", "hset", "hvals", "hlen", "xrange", "xrevrange", "xdel", "info"),
+    commands=("hget", "hexists", "hmget", "hset", "hvals", "hlen", "xrange", "xrevrange", "xdel", "info"),
 )
 METRICS: Final = Role(
     "metrics",

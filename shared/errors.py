@@ -131,6 +131,24 @@ class NotJson(RequestError):
     code = "not_json"
 
 
+class InvalidForm(RequestError):
+    """The form cannot be read."""
+
+    code = "invalid_form"
+
+
+class InvalidImage(RequestError):
+    """A file is no picture that can be edited."""
+
+    code = "invalid_image"
+
+
+class NotForm(RequestError):
+    """The request body must be a form (multipart/form-data) or JSON."""
+
+    code = "not_form"
+
+
 class UnsupportedEncoding(RequestError):
     """The request body must be sent as it is: no Content-Encoding is understood."""
 
@@ -233,6 +251,10 @@ class ResultsFull(QueueFull):
     """Too many results are waiting to be fetched or to expire."""
 
 
+class InputsFull(QueueFull):
+    """Too many pictures are waiting to be edited."""
+
+
 class NoWorker(Refused):
     """No worker that serves this model is alive."""
 
@@ -255,6 +277,10 @@ class StoreUnavailable(Refused):
     """The job store cannot be reached."""
 
     code = "store_unavailable"
+
+
+class InputsLost(StoreUnavailable):
+    """The job store lost the pictures before it had the job: send them again."""
 
 
 # --- how a job ended without a picture ---------------------------------------------------------

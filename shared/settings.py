@@ -128,6 +128,14 @@ class JobSettings(Section):
     max_result_bytes: int = Field(
         1024**3, ge=1024, description="results that can still be fetched; above: 503 queue_full"
     )
+    max_input_bytes: int = Field(
+        512 * 1024**2,
+        ge=1024,
+        description="pictures that unfinished jobs begin with; above: 503 queue_full",
+    )
+    max_input_bytes_per_owner: int = Field(
+        256 * 1024**2, ge=1024, description="the same of one caller's jobs; above: 429 too_many_jobs"
+    )
     max_memory_share: float = Field(
         0.8, gt=0, le=1, description="share of Redis's maxmemory in use above which jobs are refused"
     )
@@ -203,6 +211,20 @@ class ApiSettings(Section):
         description="say in the body of a result also its background, output_format, quality and size",
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
+    max_upload_bytes: int = Field(
+        50 * 1024**2, ge=1024, description="largest body of a request that brings pictures"
+    )
+    max_input_images: int = Field(16, ge=1, le=16, description="most pictures in it")
+    max_input_file_bytes: int = Field(20 * 1024**2, ge=1024, description="the largest of them")
+    max_input_px: int = Field(24_000_000, ge=4096, description="most pixels of one of them")
+    max_uploads: int = Field(
+        16, ge=1, description="bodies with pictures that one process reads at a time; above: 503 queue_full"
+    )
+    upload_timeout_s: float = Field(
+        120.0, gt=0, description="longest from the headers of such a request to the end of its body"
+    )
+    max_decoders: int = Field(2, ge=1, description="processes that decode pictures beside one that serves")
+    reading_timeout_s: float = Field(30.0, gt=0, description="longest that its pictures are decoded")
     max_connections: int = Field(
         12_000,
         ge=1,

@@ -1,7 +1,7 @@
 """How a request for pictures is answered: by a held call, a stream, or the job."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
 from starlette.responses import Response
 
@@ -23,9 +23,6 @@ from shared.errors import DarkroomError, HeldTooLong, UnsupportedParameter, Unsu
 from shared.jobs.record import JobRecord
 from shared.settings import ApiSettings
 
-# OpenAI's own fields that would change what is drawn: ignoring them would return the wrong picture.
-CANNOT_HONOUR: Final = ("image", "mask", "input_fidelity")
-
 
 @dataclass(frozen=True, slots=True)
 class Answering:
@@ -40,13 +37,13 @@ class Answering:
 
         Args:
             asked: the request.
-            document: its body as it came.
+            document: its fields as they came.
 
         Raises:
             RequestError: no model can do this, or it may not be drawn.
             Refused: it is not accepted now.
         """
-        headers = _refuse_or_name_unknown(document)
+        headers = _refuse_or_name_unknown(type(asked.body), document)
         _refuse_unsupported(asked.body)
         if asked.body.stream:
             # A stream is an answer of its own: no preference can make another of it.
@@ -147,16 +144,16 @@ class HeldCall:
         return json_response(job_object(*now), 202, {**self.headers, **job_headers(*now), **location})
 
 
-def _refuse_or_name_unknown(document: dict[str, Any]) -> dict[str, str]:
+def _refuse_or_name_unknown(body: type[GenerationRequest], document: dict[str, Any]) -> dict[str, str]:
     """Return the header that names ignored fields.
 
     Raises:
         UnsupportedParameter: an unknown field would change what is drawn.
     """
-    unknown = [name for name in document if name not in GenerationRequest.model_fields]
+    unknown = [name for name in document if name not in body.model_fields]
     for name in unknown:
-        if name in CANNOT_HONOUR and document[name] is not None:
-            message = f"'{name}' is not supported: this service draws from text only."
+        if name in body.cannot_honour and document[name] is not None:
+            message = f"'{name}' is not supported: {body.cannot_honour[name]}."
             raise UnsupportedParameter(message, param=name)
     # Names are the caller's text: only what a header may carry goes back, and not much of it.
     named = [name for name in unknown if name.isascii() and name.isprintable() and "," not in name]

@@ -5,6 +5,7 @@ What a JSON schema can say of a rule, the schema says too: a client can check a 
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -40,6 +41,7 @@ from shared.params import (
 )
 
 DEFAULT_SIDE_PX: Final = 512
+AUTO: Final = "auto"
 MAX_PROMPT_CHARS: Final = 32_000
 # Tab, line feed and carriage return are what a text box sends; the rest of Cc has no place in a prompt.
 _CONTROL_CHARS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
@@ -207,6 +209,12 @@ class GenerationRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra=_NEVER_TOGETHER)
 
     max_n: ClassVar[int] = 4
+    cannot_honour: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("image", "images", "mask", "input_fidelity"),
+        "this draws from text only, and POST /v1/images/edits from pictures",
+    )
+    """OpenAI's own fields that would change what is drawn, and why they are refused: ignoring them would
+    return the wrong picture."""
 
     prompt: Prompt = Field(description="What to draw: 1 to 32,000 characters after trimming.")
     output_format: Annotated[OutputFormat, Spelled()] = Field(
@@ -235,7 +243,7 @@ class GenerationRequest(BaseModel):
         ResponseFormat.B64_JSON, description="Only `b64_json` is supported."
     )
     size: Annotated[str, AfterValidator(_size), Spelled(pattern=_SIZE_PATTERN)] = Field(
-        "auto", description="`auto` (512x512) or WIDTHxHEIGHT, multiples of 8 from 64 to 4096."
+        AUTO, description="`auto` (512x512) or WIDTHxHEIGHT, multiples of 8 from 64 to 4096."
     )
     style: Annotated[Style, Spelled()] = Field(Style.VIVID, description="Applied per model.")
     user: User = Field("", description="Your end user; kept only as a keyed hash.")
@@ -330,7 +338,7 @@ class GenerationRequest(BaseModel):
 
     def dimensions(self) -> tuple[int, int]:
         """Return width and height in pixels."""
-        if self.size == "auto":
+        if self.size == AUTO:
             return DEFAULT_SIDE_PX, DEFAULT_SIDE_PX
         width, height = self.size.split("x")
         return int(width), int(height)
@@ -365,4 +373,4 @@ class GenerationRequest(BaseModel):
     def with_max_n(cls, max_n: int) -> type[Self]:
         """Return this body with another limit of ``n``."""
         n = (Whole, Field(1, ge=1, le=max_n, description="Number of images."))
-        return create_model("GenerationRequest", __base__=cls, __doc__=cls.__doc__, n=n)
+        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, n=n)

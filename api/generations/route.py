@@ -18,7 +18,7 @@ from api.schemas import (
     JobObject,
     ValidationErrorBody,
 )
-from api.streams.images import COMPLETED, PARTIAL
+from api.streams.images import DRAWN
 from api.waiting.delivery import DeliveryDep
 
 GENERATIONS_PATH: Final = "/v1/images/generations"
@@ -63,7 +63,7 @@ def make_router(body_type: type[GenerationRequest]) -> APIRouter:
             200: {
                 "description": "The images; with `stream`, events of the types "
                 "`image_generation.partial_image` and `image_generation.completed`.",
-                "content": described(PARTIAL, COMPLETED, "error"),
+                "content": described(DRAWN.partial, DRAWN.completed, "error"),
                 "headers": HEADERS,
             },
             202: {"model": JobObject, "description": "The job, as preferred.", "headers": HEADERS},

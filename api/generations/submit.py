@@ -6,27 +6,60 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, Protocol
 
 from structlog.contextvars import bind_contextvars
 
 from api.callers.owner import Caller
-from api.generations.request import GenerationRequest
+from api.generations.request import AUTO, GenerationRequest
 from api.generations.ringing import Ringer
 from api.models.offer import Offer
 from api.moderation import Gate, Words
 from api.provided import provided
+from api.store.inputs import InputStore
 from api.store.jobs import JobStore, Submitted
 from api.store.submission import Submission
 from api.waiting.delivery import Delivery
 from shared import tracing
+from shared.catalogue import ModelSpec
 from shared.errors import DarkroomError, Refused, StoreUnavailable
 from shared.logs import get_logger
-from shared.params import MAX_SEED
+from shared.params import MAX_SEED, Params
 from shared.settings import JobSettings
 from shared.tracing import Kind, Span
 
 log = get_logger(__name__)
+
+LEAST_INPUT_PX: Final = 2 * 1024**2
+"""A picture that is edited keeps at least so many of its pixels: no model looks at more than half of them."""
+
+
+class Inputs(Protocol):
+    """The pictures that a request brings."""
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each in pixels, the mask left out."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether there is a mask."""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """A hash of each file, the mask's too."""
+
+    async def files(self, most_px: int) -> Mapping[str, Path]:
+        """Return where they lie as plain files, by the names under which the job has them.
+
+        Args:
+            most_px: those of more pixels are made smaller.
+
+        Raises:
+            InvalidImage: one cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +70,26 @@ class Asked:
     caller: Caller
     delivery: Delivery
     request_id: str
+    inputs: Inputs | None = None
+    """The pictures that it begins with, where it is an edit."""
 
     @property
     def digest(self) -> str:
         """A keyed hash of what is asked for, not of the bytes: key order, spacing and nulls do not count."""
-        return self.caller.digest(self.body.canonical())
+        files = self.inputs.digests if self.inputs is not None else ()
+        return self.caller.digest(self.body.canonical(), *files)
+
+    def params(self, spec: ModelSpec, seed: int) -> Params:
+        """Return what a model is to draw. ``auto`` is the size of the first picture where there is one."""
+        followed = self.body.stream or self.delivery.prefer.hold_s is not None
+        params = self.body.params(seed, followed=followed)
+        if self.inputs is None:
+            return params
+        edit: dict[str, Any] = {"input_sizes": self.inputs.sizes, "masked": self.inputs.masked}
+        if self.body.size == AUTO:
+            width, height = spec.sizes.nearest(*self.inputs.sizes[0])
+            edit |= {"width": width, "height": height}
+        return params.model_copy(update=edit)
 
 
 @dataclass(frozen=True)
@@ -49,6 +97,7 @@ class Submitter:
     """Makes jobs of requests. ``holder`` is this process, as the store knows it."""
 
     store: JobStore
+    inputs: InputStore
     offer: Offer
     gate: Gate
     ringer: Ringer
@@ -87,21 +136,21 @@ class Submitter:
 
     async def _submission(self, asked: Asked, span: Span) -> Submission:
         body, caller, delivery = asked.body, asked.caller, asked.delivery
-        followed = body.stream or delivery.prefer.hold_s is not None
-        params = body.params(chosen_seed(body.n), followed=followed)
-        spec = await self.offer.choose(body.model, params, caller.key.models if caller.key else ())
+        wanted = partial(asked.params, seed=chosen_seed(body.n))
+        spec = await self.offer.choose(body.model, wanted, caller.key.models if caller.key else ())
+        params = wanted(spec)
         await self.offer.require_memory()
         await self.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
-        settings, key = self.settings, delivery.idempotency_key
+        settings, key, job_id = self.settings, delivery.idempotency_key, secrets.token_hex(16)
         return Submission(
-            id=secrets.token_hex(16),
+            id=job_id,
             owner=caller.owner,
             lane=caller.lane(body.end_user),
             model=spec.name,
             params=params.written(),
             needs=params.needs(),
             # A whole number of thousandths, so that sums of costs never drift.
-            cost=max(1, math.ceil(1000 * spec.cost(params.width, params.height, params.n, params.quality))),
+            cost=max(1, math.ceil(1000 * spec.cost(params))),
             request_id=asked.request_id,
             trace=span.carrier,
             body_digest=asked.digest,
@@ -113,14 +162,35 @@ class Submitter:
             max_unfinished=caller.key.max_unfinished if caller.key else None,
             replay_digest=caller.digest(key) if key else "",
             retry=delivery.retry,
+            input_bytes=await self._put(job_id, asked, params),
         )
+
+    async def _put(self, job_id: str, asked: Asked, params: Params) -> int:
+        """Put the pictures of an edit where the job will have them; return what they take in bytes."""
+        if asked.inputs is None:
+            return 0
+        await self.inputs.require_room(asked.caller.owner)
+        most_px = max(LEAST_INPUT_PX, params.width * params.height)
+        return await self.inputs.put(job_id, await asked.inputs.files(most_px))
 
     async def _store(self, submission: Submission, *, tell: bool) -> Submitted:
         try:
-            return await self.store.submit(submission, tell=tell)
-        except Refused as refusal:
-            log.warning("job.refused", code=refusal.code, model=submission.model)
+            submitted = await self.store.submit(submission, tell=tell)
+        except StoreUnavailable:
+            raise  # its job may be there: only the reply was lost
+        except DarkroomError as error:
+            log.warning("job.refused", code=error.code, model=submission.model)
+            await self._drop(submission)
             raise
+        if not submitted.made:
+            await self._drop(submission)
+        return submitted
+
+    async def _drop(self, submission: Submission) -> None:
+        """Take out the pictures of a job that was not made; where that fails, they expire."""
+        if submission.input_bytes:
+            with suppress(StoreUnavailable):
+                await self.inputs.drop(submission.id)
 
     async def _after(self, submission: Submission, submitted: Submitted, span: Span) -> None:
         """Ring, and say what became of the submission."""

@@ -1,20 +1,28 @@
-"""What a body says of itself: only JSON in UTF-8, sent as it is, is read."""
+"""What a body says of itself: it is read as it is sent, in UTF-8, and as JSON unless its route knows more."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.message import Message
 from typing import Final
 
 from shared.errors import BodyTooLarge, NotJson, UnsupportedCharset, UnsupportedEncoding
 
+JSON: Final = "json"
 _UTF_8: Final = frozenset({"utf-8", "utf8"})
 
 
-def check_content(headers: Mapping[str, str], max_bytes: int) -> None:
+def kind_of(headers: Mapping[str, str]) -> str:
+    """Return what a body is: ``JSON`` for whatever kind of it the caller names, else its media type."""
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    return JSON if kind.endswith(JSON) else kind
+
+
+def check_content(headers: Mapping[str, str], max_bytes: int, kinds: Collection[str] = (JSON,)) -> None:
     """Check what a request says of its body.
 
     Args:
         headers: by their names in small letters.
         max_bytes: the largest body.
+        kinds: what it may be.
 
     Raises:
         UnsupportedEncoding: it is compressed.
@@ -25,9 +33,9 @@ def check_content(headers: Mapping[str, str], max_bytes: int) -> None:
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
         raise UnsupportedEncoding(param="Content-Encoding")
-    content_type = headers.get("content-type", "")
-    if not content_type.split(";")[0].strip().lower().endswith("json"):
+    if kind_of(headers) not in kinds:
         raise NotJson
+    content_type = headers.get("content-type", "")
     if ";" in content_type and _charset(content_type) not in _UTF_8:
         raise UnsupportedCharset(param="Content-Type")
     length = headers.get("content-length", "")

@@ -3,9 +3,10 @@
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
+from api.models.needs import NEEDS
 from api.provided import provided
 from api.schemas import RunsAs
 from api.store.observation import Liveness, ObservationStore
@@ -15,6 +16,8 @@ from shared.params import Params
 from shared.settings import JobSettings, ModelSettings
 
 RANDOM: Final = "random"
+ParamsFor = Callable[[ModelSpec], Params]
+"""What a request is to a model: the size of an edit depends on it."""
 # What clients for OpenAI's service hard-code.
 OPENAI_NAMES: Final = re.compile(
     r"dall-e-[23]|gpt-image-[a-z0-9][a-z0-9.-]*|chatgpt-image-latest", re.ASCII | re.IGNORECASE
@@ -92,12 +95,12 @@ class Offer:
             return self.catalogue.find(self.catalogue.default)
         return spec
 
-    async def choose(self, name: str, params: Params, allowed: Sequence[str] = ()) -> ModelSpec:
+    async def choose(self, name: str, params_for: ParamsFor, allowed: Sequence[str] = ()) -> ModelSpec:
         """Return the model that serves a request.
 
         Args:
             name: what the caller asked for; empty for the default, ``random`` for any that can.
-            params: the request.
+            params_for: the request, as each model would get it.
             allowed: names or aliases of the models that the caller may use; empty for all.
 
         Raises:
@@ -112,34 +115,29 @@ class Offer:
                     f"This API key must not use the model '{spec.name}'. It may use: {', '.join(allowed)}."
                 )
                 raise PermissionDenied(message, param="model")
-            self._require([spec], params, await self.specs())
+            self._require([spec], params_for, await self.specs())
             return spec
         offered = [spec for spec in await self.specs() if is_allowed(spec, allowed)]
-        able = self._require(offered, params, offered)
+        able = self._require(offered, params_for, offered)
         # Where nobody lives, submit says so, unless the call repeats an earlier one.
         return secrets.choice([spec for spec in able if await self.live(spec.name)] or able)
 
     def _require(
-        self, candidates: Sequence[ModelSpec], params: Params, offered: Sequence[ModelSpec]
+        self, candidates: Sequence[ModelSpec], params_for: ParamsFor, offered: Sequence[ModelSpec]
     ) -> list[ModelSpec]:
         """Return the candidates that can serve the request; say what to change where none can."""
-        sized = [spec for spec in candidates if spec.supports_size(params.width, params.height)]
-        if not sized:
-            names = (
-                ", ".join(s.name for s in offered if s.supports_size(params.width, params.height)) or "none"
-            )
-            message = f"The size {params.size} is beyond what this model can do. Models that can: {names}."
-            raise UnsupportedValue(message, param="size")
-        seen = [spec for spec in sized if spec.transparent or not params.transparent]
-        if not seen:
-            names = ", ".join(s.name for s in offered if s.transparent) or "none"
-            message = f"This model cannot draw a transparent background. Models that can: {names}."
-            raise UnsupportedValue(message, param="background")
-        able = [spec for spec in seen if spec.negative_prompt or not params.negative_prompt]
-        if not able:
-            names = ", ".join(s.name for s in offered if s.negative_prompt) or "none"
-            message = f"This model does not take a negative prompt. Models that do: {names}."
-            raise UnsupportedValue(message, param="negative_prompt")
+        if not candidates:
+            message = "No model is offered here that you may use."
+            raise UnsupportedValue(message, param="model")
+        able, wanted = list(candidates), {spec.name: params_for(spec) for spec in offered}
+        for need in NEEDS:
+            unable, able = able, [spec for spec in able if need.met(spec, wanted[spec.name])]
+            if not able:
+                names = (
+                    ", ".join(spec.name for spec in offered if need.met(spec, wanted[spec.name])) or "none"
+                )
+                message = need.message.format(params=wanted[unable[0].name], names=names)
+                raise UnsupportedValue(message, param=need.param)
         return able
 
     async def _alive(self) -> Liveness:

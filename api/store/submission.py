@@ -18,7 +18,7 @@ class Submission:
     ``holder`` is the process that holds the caller's call, empty where its caller is told the id at once;
     ``keep`` says that the job goes on whoever hangs up; ``max_wait_s`` is how long the caller would wait for
     the picture, ``trace`` what takes the trace to a worker, ``needs`` the version of the params that a worker
-    must read.
+    must read; ``input_bytes`` what the pictures take that it begins with and that are in the store already.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Submission:
     keep: bool = False
     trace: str = ""
     needs: int = 1
+    input_bytes: int = 0
 
     def arguments(self, settings: JobSettings, keys: Keys) -> dict[str, scripts.Argument]:
         """Return what the script is called with."""
@@ -79,4 +80,7 @@ class Submission:
             "max_owed_ms": int(settings.max_owed_s_per_owner * 1000),
             "max_result_bytes": settings.max_result_bytes,
             "live_ms": int(settings.lease_s * 1000),
+            "input_bytes": self.input_bytes,
+            "max_input_bytes": settings.max_input_bytes,
+            "max_owner_input_bytes": settings.max_input_bytes_per_owner,
         }

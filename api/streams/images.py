@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from api.errors import job_error
 from api.http.sse import event
@@ -20,8 +20,20 @@ from shared.errors import HeldTooLong
 from shared.jobs.record import JobRecord
 from shared.jobs.status import Status
 
-PARTIAL: Final = "image_generation.partial_image"
-COMPLETED: Final = "image_generation.completed"
+
+class Names(NamedTuple):
+    """What the events of a call are called."""
+
+    partial: str
+    completed: str
+
+
+DRAWN: Final = Names("image_generation.partial_image", "image_generation.completed")
+EDITED: Final = Names("image_edit.partial_image", "image_edit.completed")
+
+
+def _names(record: JobRecord) -> Names:
+    return EDITED if record.params.edits else DRAWN
 
 
 @dataclass
@@ -83,7 +95,7 @@ class Streamed:
         for index, image in enumerate(images):
             if index == len(images) - 1:
                 await self._answered()
-            yield event(COMPLETED, _completed(record, index), base64=image)
+            yield event(_names(record).completed, _completed(record, index), base64=image)
 
     async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
         watch, longest_s = self.waiting.watch, self.waiting.longest_s
@@ -105,8 +117,9 @@ class Streamed:
 
     async def _previews(self, record: JobRecord, names: set[PreviewName]) -> AsyncIterator[bytes]:
         async for (image, partial), file in fetched(self.waiting.store, self.job_id, names, self._sent):
-            data = {"type": PARTIAL, "partial_image_index": partial, "created_at": int(time.time())}
-            yield event(PARTIAL, {**data, **_about(record, image)}, base64=file)
+            name = _names(record).partial
+            data = {"type": name, "partial_image_index": partial, "created_at": int(time.time())}
+            yield event(name, {**data, **_about(record, image)}, base64=file)
 
     async def _goes_on(self) -> None:
         """End the call before its job, which goes on.
@@ -147,7 +160,7 @@ def usage_of_image(record: JobRecord, index: int) -> dict[str, Any]:
 
 def _completed(record: JobRecord, index: int) -> dict[str, Any]:
     return {
-        "type": COMPLETED,
+        "type": _names(record).completed,
         "created_at": (record.finished_at or 0) // 1000,
         **_about(record, index),
         "usage": usage_of_image(record, index),

@@ -12,6 +12,14 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+ASKED_MULTIPLE = 8
+LEAST_ASKED_PX = 64
+"""The sides that may be asked for are multiples of the one and at least the other."""
+
+
+def _to_multiple(side: float, most: int) -> int:
+    return max(LEAST_ASKED_PX, min(most, round(side / ASKED_MULTIPLE) * ASKED_MULTIPLE))
+
 
 class Sizes(BaseModel):
     """The sizes a model draws, in pixels; areas in square pixels."""
@@ -49,6 +57,15 @@ class Sizes(BaseModel):
         """Whether an image of this size may be asked for."""
         within = max(width, height) <= self.max_side_px
         return within and self._elongation(width, height) <= self.max_aspect
+
+    def nearest(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size that may be asked for and is nearest to a picture's: the same, if it can be."""
+        most = self.max_side_px // ASKED_MULTIPLE * ASKED_MULTIPLE
+        scale = min(1.0, most / max(width, height))
+        wide, high = (_to_multiple(side * scale, most) for side in (width, height))
+        # What is too elongated gives up of its long side.
+        longest = floor(min(wide, high) * self.max_aspect) // ASKED_MULTIPLE * ASKED_MULTIPLE
+        return min(wide, longest), min(high, longest)
 
     def picture(self, width: int, height: int) -> tuple[int, int]:
         """Return the part of the asked size that the model draws: all of it, unless it is too elongated."""

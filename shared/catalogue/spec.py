@@ -8,11 +8,14 @@ from shared.catalogue.families import EditsBy, edits_of
 from shared.catalogue.hub import is_hub_id
 from shared.catalogue.sizes import Sizes
 from shared.catalogue.wording import Wording
-from shared.params import MAX_INPUTS, InputFidelity, Quality, Style
+from shared.params import MAX_INPUTS, InputFidelity, Params, Quality, Style
 
 PLACEHOLDER = "{prompt}"
 RESERVED_NAMES = frozenset({"random"})
 """Names that a request's ``model`` field uses for something else."""
+
+LOOKED_AT_PX = 1024 * 1024
+"""Models that look at a picture make a larger one as small as this."""
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
 
@@ -217,7 +220,14 @@ class ModelSpec(Entry):
         """Whether an image of this size, in pixels, may be asked for."""
         return self.sizes.supports(width, height)
 
-    def cost(self, width: int, height: int, n: int, quality: Quality) -> float:
-        """Return the work of a request: generated megapixels x steps x images."""
-        generated_width, generated_height = self.sizes.generated(width, height)
-        return generated_width * generated_height / 1e6 * self.steps_for(quality) * n
+    def cost(self, params: Params) -> float:
+        """Return the work of a request: megapixels that are drawn or looked at x steps x images."""
+        width, height = self.sizes.generated(params.width, params.height)
+        area_px, steps = width * height, float(self.steps_for(params.quality))
+        if params.edits and self.edits is not None:
+            strength = self.strength_for(params.strength, params.input_fidelity)
+            if strength is None:
+                area_px += sum(min(w * h, LOOKED_AT_PX) for w, h in params.input_sizes)
+            else:
+                steps = max(1.0, steps * strength)
+        return area_px / 1e6 * steps * params.n

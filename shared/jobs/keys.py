@@ -23,6 +23,10 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``result_bytes`` | string | their summed size |
 | ``result:{id}`` | hash | base64 of each image by index |
 | ``draft:{id}:{token}`` | hash | the same, written by an attempt and not yet the job's |
+| ``input:{id}`` | hash | the pictures that an unfinished job begins with, by ``0``, ``1``, … and ``mask`` |
+| ``inputs`` | zset | ``id bytes owner`` of those by the instant (ms) at which no job needs them |
+| ``input_bytes`` | string | their summed size |
+| ``input_bytes:{owner}`` | string | the same of one owner's jobs |
 | ``previews:{id}`` | hash | base64 of each preview by ``image.partial`` (both from 0), for two minutes |
 | ``events:{id}`` | channel | ``{attempt, step, steps}``, or ``{attempt, image, partial}`` of a preview |
 | ``done`` | stream | ids of jobs that have ended |
@@ -74,6 +78,10 @@ class Keys:
         """The result of one attempt before it is the job's."""
         return self.key("draft", job_id, token)
 
+    def input(self, job_id: str) -> str:
+        """The pictures that a job begins with."""
+        return self.key("input", job_id)
+
     def previews(self, job_id: str) -> str:
         """The previews of a job."""
         return self.key("previews", job_id)
@@ -124,6 +132,20 @@ class Keys:
     def result_bytes(self) -> str:
         """What they take."""
         return self.key("result_bytes")
+
+    def owner_input_bytes(self, owner: str) -> str:
+        """What the pictures take that an owner's unfinished jobs begin with."""
+        return self.key("input_bytes", owner)
+
+    @property
+    def inputs(self) -> str:
+        """The pictures that unfinished jobs begin with."""
+        return self.key("inputs")
+
+    @property
+    def input_bytes(self) -> str:
+        """What they take."""
+        return self.key("input_bytes")
 
     @property
     def api_keys(self) -> str:

@@ -16,6 +16,8 @@ from typing import Final, Protocol
 from shared.errors import (
     DarkroomError,
     IdempotencyMismatch,
+    InputsFull,
+    InputsLost,
     JobNotFound,
     LeaseLost,
     NoWorker,
@@ -47,6 +49,8 @@ ERRORS: Final[Mapping[int, type[DarkroomError]]] = {
     -7: DraftIncomplete,
     -8: WaitTooLong,
     -9: ResultsFull,
+    -10: InputsLost,
+    -11: InputsFull,
 }
 
 

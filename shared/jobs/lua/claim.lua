@@ -9,7 +9,7 @@
 -- @arg want count most jobs to take; 0: only what an earlier call with this seed took
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
 -- @arg reads count the version of the params that the worker reads; jobs that need a later one are left where they are
--- @derives lanes, lane, queue, newer, idle, vtime, serving, backlog, job, leases, deadlines, unfinished, done, moved, claimed, counts
+-- @derives lanes, lane, queue, newer, idle, vtime, serving, backlog, job, leases, deadlines, unfinished, done, moved, claimed, counts, input, inputs, input_bytes
 -- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses, trace, queued_at, claimed_at, now}, …} held_back 1: a job waits for an idle worker
 local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, want, alone, reads = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])

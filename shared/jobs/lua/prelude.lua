@@ -14,13 +14,13 @@ local function score(name, member) return tonumber(redis.call('ZSCORE', name, me
 local function read(id)
   local v = redis.call('HMGET', key('job', id), 'status', 'owner', 'lane', 'model', 'cost', 'weight', 'order',
     'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'unanswered', 'worker', 'keep', 'told',
-    'needs')
+    'needs', 'input_bytes')
   if not v[1] then return nil end
   return {id = id, status = v[1], owner = v[2], lane = v[3], model = v[4], cost = tonumber(v[5]),
     weight = tonumber(v[6]), order = v[7], attempt = tonumber(v[8]), losses = tonumber(v[9]),
     max_attempts = tonumber(v[10]), token = v[11], started_at = tonumber(v[12] or '0') or 0,
     record_ttl_s = v[13], unanswered = v[14] or '', worker = v[15], keep = v[16] == '1', told = v[17] == '1',
-    needs = tonumber(v[18] or '1')}
+    needs = tonumber(v[18] or '1'), input_bytes = tonumber(v[19] or '0')}
 end
 
 -- Count what happened to jobs of a model, for the metrics: once for each change, whoever caused it.
@@ -138,6 +138,19 @@ local function outlive(holders)
   if last then redis.call('PEXPIRE', holders, math.max(1, last - now)) end
 end
 
+-- What the pictures take that unfinished jobs begin with: in all, and of each owner. A member of `inputs` counts as
+-- long as it is there; the reaper finds those whose job was ended by a version that knows of none.
+local function input(id, bytes, owner) return id .. ' ' .. string.format('%d', bytes) .. ' ' .. owner end
+
+local function drop_input(member)
+  if redis.call('ZREM', key('inputs'), member) == 0 then return end
+  local id, bytes, owner = string.match(member, '^(%S+) (%d+) (%S+)$')
+  redis.call('DEL', key('input', id))
+  for _, total in ipairs({key('input_bytes'), key('input_bytes', owner)}) do
+    if redis.call('DECRBY', total, bytes) <= 0 then redis.call('DEL', total) end
+  end
+end
+
 -- Make a job terminal and announce it; `code` and `message` say why where it has no picture. The caller has
 -- checked that it is not terminal yet.
 local function conclude(job, status, code, message)
@@ -149,6 +162,7 @@ local function conclude(job, status, code, message)
   redis.call('ZREM', key('deadlines'), job.id)
   redis.call('ZREM', key('unfinished', job.owner), job.id)
   redis.call('ZREM', key('held'), job.id)
+  if job.input_bytes > 0 then drop_input(input(job.id, job.input_bytes, job.owner)) end
   if status == 'succeeded' then outlive(key('holders', job.id)) else redis.call('DEL', key('holders', job.id)) end
   if redis.call('DECRBY', key('owed', job.owner), job.cost) <= 0 then redis.call('DEL', key('owed', job.owner)) end
   if job.unanswered ~= '' and (status ~= 'succeeded' or job.told) then redis.call('ZREM', job.unanswered, job.id) end

@@ -6,7 +6,7 @@
 -- @arg gap_ms ms after a silence this long nobody could renew: every lease is extended and nothing lapses
 -- @arg hold_ms ms after such a silence, how long callers have to say that they are still there
 -- @arg most count most jobs of each sort in one tick
--- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts
+-- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts, input, inputs, input_bytes
 -- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, needs, queued, live workers}, …} first each attempt whose lease lapsed; how many queued jobs need which version of the params, and how many workers read it; {0} where it was not this call's turn
 local period_ms, lease_ms, gap_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local hold_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -66,6 +66,7 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', key('results'), '-inf', now, 
   redis.call('ZREM', key('results'), entry)
   if redis.call('DECRBY', key('result_bytes'), string.match(entry, ' (%d+)$')) <= 0 then redis.call('DEL', key('result_bytes')) end
 end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('inputs'), '-inf', now, 'LIMIT', 0, most)) do drop_input(member) end
 local out = {0, requeued, lost, expired, abandoned, lapsed}
 for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
   local newer, of = 0, redis.call('HGETALL', key('newer', model))

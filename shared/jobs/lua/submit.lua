@@ -19,13 +19,17 @@
 -- @arg max_owed_ms ms most predicted work of this owner's unfinished jobs
 -- @arg max_result_bytes bytes refuse while the results that can still be fetched take more than this
 -- @arg live_ms ms how old a heartbeat a live worker may have
--- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models
--- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3, ms} the owner has too much unfinished; {-4, ms} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8, ms} the wait would be too long; {-9, ms} too many results; ms: what is left until there is room, as far as that can be told
+-- @arg input_bytes bytes what the pictures take that it begins with, which are there already; 0: there are none
+-- @arg max_input_bytes bytes refuse where those of all unfinished jobs would take more than this
+-- @arg max_owner_input_bytes bytes the same of this owner's jobs
+-- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models, input, inputs, input_bytes
+-- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3, ms} the owner has too much unfinished; {-4, ms} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8, ms} the wait would be too long; {-9, ms} too many results; {-10} the pictures that it begins with are not there; {-11, ms} too many pictures; ms: what is left until there is room, as far as that can be told
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local replay_key, retry, digest = ARGV[8], ARGV[10] == '1', ARGV[11]
 local holder, keeps, hold_ms = ARGV[12], ARGV[13] == '1', tonumber(ARGV[14])
 local max_wait_ms, max_owed_ms, max_result_bytes, live_ms = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local input_bytes, max_input_bytes, max_owner_input_bytes = tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21])
 local needs = tonumber(fields.needs or '1')
 local rings_a_worker = 64  -- more slots than a worker has
 local model, owner = fields.model, fields.owner
@@ -141,6 +145,12 @@ if tonumber(redis.call('GET', key('result_bytes')) or '0') > max_result_bytes th
   local first = redis.call('ZRANGE', key('results'), 0, 0, 'WITHSCORES')[2]
   return refuse(-9, first and first - now or 0)
 end
+if input_bytes > 0 then
+  if redis.call('EXISTS', key('input', id)) == 0 then return {-10} end
+  local all, own = tonumber(redis.call('GET', key('input_bytes')) or '0'), tonumber(redis.call('GET', key('input_bytes', owner)) or '0')
+  if own > 0 and own + input_bytes > max_owner_input_bytes then return refuse(-3, first_end_ms()) end
+  if all > 0 and all + input_bytes > max_input_bytes then return refuse(-11, turn_ms) end
+end
 if pace then
   local owed = tonumber(redis.call('GET', key('owed', owner)) or '0')
   local over_ms = (owed + cost) * pace - max_owed_ms
@@ -166,6 +176,14 @@ redis.call('ZADD', history, order, id)
 redis.call('ZREMRANGEBYRANK', history, 0, -1001)
 redis.call('PEXPIRE', history, deadline_ms + fields.record_ttl_s * 1000)
 redis.call('INCRBY', key('owed', owner), fields.cost)
+if input_bytes > 0 then
+  redis.call('HSET', KEYS[1], 'input_bytes', input_bytes)
+  redis.call('PEXPIRE', key('input', id), deadline_ms + 60000)
+  redis.call('ZADD', key('inputs'), now + deadline_ms + 60000, input(id, input_bytes, owner))
+  redis.call('INCRBY', key('input_bytes'), input_bytes)
+  redis.call('INCRBY', key('input_bytes', owner), input_bytes)
+  redis.call('PEXPIRE', key('input_bytes', owner), deadline_ms + 120000)
+end
 local job = read(id)
 enqueue(job)
 if holder ~= '' then hold(job, holder, now + hold_ms) end

@@ -1,0 +1,217 @@
+"""Takes in a request that brings pictures: its body to the disk, its pictures looked at and made plain."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Final, NoReturn, ParamSpec, TypeVar
+
+from anyio import BrokenWorkerProcess
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+
+from api.edits.apart import Apart
+from api.edits.document import DocumentError, Wrong, unpack
+from api.edits.form import FormReceiver, boundary_of
+from api.edits.pictures import PictureError, convert, look
+from api.edits.received import Received
+from api.edits.request import of_form
+from api.http.content import JSON, check_content, kind_of
+from api.provided import provided
+from shared.errors import (
+    BodyTooLarge,
+    DarkroomError,
+    InvalidField,
+    InvalidImage,
+    NotForm,
+    QueueFull,
+    RequestTimeout,
+    UnsupportedValue,
+)
+from shared.logs import get_logger
+from shared.settings import ApiSettings
+
+log = get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FORM: Final = "multipart/form-data"
+# How long a body waits for its turn to be read before it is refused.
+_TURN_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The pictures of one request, looked at. Those of :class:`api.generations.submit.Inputs`."""
+
+    intake: "Intake"
+    received: Received
+    sizes: tuple[tuple[int, int], ...]
+    folder: Path
+
+    @property
+    def masked(self) -> bool:
+        """Whether there is a mask."""
+        return self.received.files.mask is not None
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """A hash of each file; where the mask stands is known by how many images there are."""
+        return (str(len(self.sizes)), *self.received.digests)
+
+    async def files(self, most_px: int) -> Mapping[str, Path]:
+        """Return where the pictures lie as plain files, by the names under which the job has them.
+
+        Raises:
+            InvalidImage: one cannot be read.
+        """
+        files = self.received.files
+        plain = await self.intake.apart(self.received, convert, files, self.folder, most_px)
+        return {"mask" if which is None else str(which): path for which, path in plain.each()}
+
+
+class Intake:
+    """Takes in bodies with pictures, some at a time.
+
+    Args:
+        settings: those of the HTTP process.
+    """
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._settings = settings
+        self._apart = Apart(settings.max_decoders, settings.reading_timeout_s)
+        self._turns = asyncio.Semaphore(settings.max_uploads)
+
+    @asynccontextmanager
+    async def receiving(self, request: Request) -> AsyncIterator[tuple[Received, Path]]:
+        """Read a body to its end; its files lie in a folder of its own until this ends.
+
+        Raises:
+            NotForm: it is neither a form nor JSON.
+            BodyTooLarge: it is larger than allowed, or one of its files is.
+            QueueFull: too many others are read now.
+            RequestTimeout: it takes longer than allowed.
+            ClientDisconnect: its sender has gone before its end.
+        """
+        kind = _checked(request.headers, self._settings.max_upload_bytes)
+        async with self._turn():
+            with TemporaryDirectory(prefix="darkroom-upload-") as name:
+                folder = Path(name)
+                try:
+                    async with asyncio.timeout(self._settings.upload_timeout_s):
+                        receive = self._json if kind == JSON else self._form
+                        received = await receive(request, folder)
+                except TimeoutError as error:
+                    raise RequestTimeout from error
+                yield received, folder
+
+    async def looked_at(self, received: Received, folder: Path) -> Upload:
+        """Return a request's pictures, whose files are what they should be as far as can be seen in front.
+
+        Raises:
+            InvalidImage: one is not.
+        """
+        sizes = await self.apart(received, look, received.files, self._settings.max_input_px)
+        return Upload(self, received, tuple(tuple(size) for size in sizes), folder)
+
+    async def apart(self, received: Received, function: Any, *args: Any) -> Any:  # noqa: ANN401
+        """Run what reads a request's pictures in a process of its own.
+
+        Raises:
+            InvalidImage: one cannot be read.
+        """
+        try:
+            return await self._apart.run(function, *args)
+        except PictureError as error:
+            raise _invalid(received, error) from error
+        except (TimeoutError, BrokenWorkerProcess) as error:
+            log.warning("picture.not_read", reason=type(error).__name__)
+            message = "The pictures could not be read: that took too much time or memory."
+            raise InvalidImage(message, param="image") from error
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            message = "Too many pictures are being uploaded."
+            raise QueueFull(message, retry_after_s=5) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _form(self, request: Request, folder: Path) -> Received:
+        settings = self._settings
+        receiver = FormReceiver(
+            boundary_of(request.headers["content-type"]),
+            folder,
+            max_images=settings.max_input_images,
+            max_file_bytes=settings.max_input_file_bytes,
+        )
+        with closing(receiver):
+            async for piece in self._pieces(request):
+                receiver.write(piece)
+            received = receiver.end()
+        return Received(of_form(received.fields), received.files, received.digests)
+
+    async def _json(self, request: Request, folder: Path) -> Received:
+        settings, body = self._settings, folder / "body"
+        with body.open("wb") as file:
+            async for piece in self._pieces(request):
+                file.write(piece)
+        try:
+            return await self._apart.run(
+                unpack, body, folder, settings.max_input_images, settings.max_input_file_bytes
+            )
+        except DocumentError as error:
+            _refuse(error)
+        except BrokenWorkerProcess as error:
+            message = "The body takes too much memory to be read."
+            raise BodyTooLarge(message) from error
+        finally:
+            body.unlink()
+
+    async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
+        size_bytes = 0
+        async for piece in request.stream():
+            size_bytes += len(piece)
+            if size_bytes > self._settings.max_upload_bytes:
+                raise BodyTooLarge
+            yield piece
+
+
+def _checked(headers: Mapping[str, str], max_bytes: int) -> str:
+    """Return what kind of body it is, by what it says of itself."""
+    kind = kind_of(headers)
+    if kind not in {JSON, FORM}:
+        raise NotForm
+    check_content(headers, max_bytes, kinds=(JSON, FORM))
+    return kind
+
+
+def _invalid(received: Received, error: PictureError) -> InvalidImage:
+    """Say which picture it is, and what is wrong with it."""
+    if error.picture is None:
+        return InvalidImage(f"The mask {error.reason}.", param="mask")
+    several = len(received.files.images)
+    which = "The image" if several == 1 else f"Image {error.picture + 1} of {several}"
+    return InvalidImage(f"{which} {error.reason}.", param="image")
+
+
+def _refuse(error: DocumentError) -> NoReturn:
+    kinds: dict[Wrong, type[DarkroomError]] = {
+        Wrong.FORM: InvalidField,
+        Wrong.VALUE: UnsupportedValue,
+        Wrong.SIZE: BodyTooLarge,
+    }
+    if error.kind is Wrong.JSON:
+        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": error.message}])
+    raise kinds[error.kind](error.message, param=error.param) from error
+
+
+IntakeDep = Annotated[Intake, provided("intake")]

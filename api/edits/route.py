@@ -1,0 +1,87 @@
+"""``POST /v1/images/edits``: one durable job that begins with pictures, delivered as its caller prefers."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from api.callers.caller import Generator
+from api.callers.rate import RateLimitDep
+from api.edits.body import request_body
+from api.edits.intake import IntakeDep
+from api.edits.received import Received
+from api.edits.request import EditRequest
+from api.generations.answer import AnsweringDep
+from api.generations.route import ERRORS, HEADERS
+from api.generations.submit import Asked
+from api.http.sse import described
+from api.schemas import ImagesResponse, JobObject
+from api.streams.images import EDITED
+from api.waiting.calls import CLIENT_CLOSED_REQUEST
+from api.waiting.delivery import DeliveryDep
+
+EDITS_PATH: Final = "/v1/images/edits"
+
+
+def make_router(body_type: type[EditRequest]) -> APIRouter:
+    """Return the route, with these fields."""
+    router = APIRouter(tags=["images"])
+
+    @router.post(
+        EDITS_PATH,
+        response_model=ImagesResponse,
+        responses={
+            200: {
+                "description": "The images; with `stream`, events of the types "
+                f"`{EDITED.partial}` and `{EDITED.completed}`.",
+                "content": described(EDITED.partial, EDITED.completed, "error"),
+                "headers": HEADERS,
+            },
+            202: {"model": JobObject, "description": "The job, as preferred.", "headers": HEADERS},
+            **ERRORS,
+        },
+        openapi_extra={"requestBody": request_body(body_type)},
+        summary="Edit images",
+    )
+    async def edit_images(
+        request: Request,
+        caller: Generator,
+        delivery: DeliveryDep,
+        rate_limit: RateLimitDep,
+        answering: AnsweringDep,
+        intake: IntakeDep,
+    ) -> Response:
+        """Draw ``n`` images that begin with others. The call is held as one for new images is."""
+        try:
+            async with intake.receiving(request) as (received, folder):
+                body = _read(body_type, received)
+                inputs = await intake.looked_at(received, folder)
+                asked = Asked(body, caller, delivery, request.state.request_id, inputs)
+                async with answering.submitter.remembering_refusals(asked):
+                    await rate_limit.count(caller, request.scope["state"])
+                    return await answering.answer(asked, received.fields)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    return router
+
+
+def _read(body_type: type[EditRequest], received: Received) -> EditRequest:
+    """Return the fields.
+
+    Raises:
+        RequestValidationError: one is not what it may be, or there is no picture.
+    """
+    problems: list[Any] = []
+    if not received.files.images:
+        problems.append({"type": "missing", "loc": ("body", "image"), "msg": "Field required"})
+    try:
+        body = body_type.model_validate(received.fields)
+    except ValidationError as error:
+        problems += [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
+    if problems:
+        raise RequestValidationError(problems)
+    return body
