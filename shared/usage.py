@@ -22,16 +22,17 @@ def output_tokens(width: int, height: int, quality: Quality) -> int:
 
 
 def usage(params: Params, text_tokens: int) -> dict[str, object]:
-    """Return the ``usage`` member of the documented response.
+    """Return the ``usage`` member of the documented response. A picture that is sent counts as a drawn one.
 
     Args:
         params: what was drawn.
         text_tokens: what the model's own tokenizer counts for the prompt.
     """
+    looked_at = sum(output_tokens(*size, params.quality) for size in params.input_sizes)
     drawn = params.n * output_tokens(params.width, params.height, params.quality)
     return {
-        "input_tokens": text_tokens,
-        "input_tokens_details": {"image_tokens": 0, "text_tokens": text_tokens},
+        "input_tokens": text_tokens + looked_at,
+        "input_tokens_details": {"image_tokens": looked_at, "text_tokens": text_tokens},
         "output_tokens": drawn,
-        "total_tokens": text_tokens + drawn,
+        "total_tokens": text_tokens + looked_at + drawn,
     }

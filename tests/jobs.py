@@ -70,6 +70,9 @@ class Caller:
             "max_owed_ms": 10**12,
             "max_result_bytes": 10**12,
             "live_ms": 5000,
+            "input_bytes": 0,
+            "max_input_bytes": 10**12,
+            "max_owner_input_bytes": 10**12,
         }
         reply = self.run(
             "submit",

@@ -1,11 +1,14 @@
 """From the caller's choices to what the engine draws, by the model's entry in the catalogue."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from shared.catalogue import ModelSpec
 from shared.job_warnings import QUALITY_WITHOUT_EFFECT, SIZE_EXTENDED, SIZE_RESAMPLED, JobWarning
 from shared.params import Params, Quality
 from worker.engine import ImageRequest
+from worker.engine.request import Edit
+from worker.inputs import pictures
 from worker.inspection import Inspection
 
 
@@ -18,9 +21,28 @@ class Planner:
         self._specs = specs
         self._inspection = inspection
 
-    def plan(self, params: Params, model: str) -> ImageRequest:
-        """Return what to draw for a job's params with a served model, and who looks at it."""
-        return self._inspection.of(image_request(params, self._specs[model]), params.moderation)
+    def plan(self, params: Params, model: str, files: Mapping[str, bytes] | None = None) -> ImageRequest:
+        """Return what to draw for a job's params with a served model, and who looks at it.
+
+        Args:
+            params: the job's.
+            model: draws it.
+            files: the pictures that it begins with, by their names in the store.
+
+        Raises:
+            GenerationFailed: one of those is missing.
+            PictureBlocked: one of those may not be edited.
+        """
+        spec = self._specs[model]
+        request = self._inspection.of(image_request(params, spec), params.moderation)
+        if not params.edits:
+            return request
+        images, mask = pictures(files or {}, params)
+        for image in images:
+            if request.inspector is not None:
+                request.inspector(image, preview=False)
+        strength = spec.strength_for(params.strength, params.input_fidelity)
+        return replace(request, edit=Edit(images, mask, strength))
 
     def warnings(self, params: Params, model: str) -> tuple[JobWarning, ...]:
         """Return what of a job's params a served model does otherwise than they say, by its entry."""

@@ -151,7 +151,7 @@ class Runner:
         outcome = "succeeded"
         try:
             params = Params.model_validate_json(held.attempt.params)
-            request = self._planner.plan(params, model)
+            request = self._planner.plan(params, model, self._inputs(held, params))
             held.trace.note(_about(request, self.name))
             course.steps = request.steps
             result = self._engine.submit(request, held).result()
@@ -173,6 +173,12 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - a bug must fail its own job and no other
             outcome = self._crashed(held, error)
         return outcome
+
+    def _inputs(self, held: Held, params: Params) -> dict[str, bytes]:
+        """Return the files of the pictures that an edit begins with."""
+        if not params.edits:
+            return {}
+        return self._persist(lambda: self._store.inputs(held.attempt))
 
     def _unreadable(self, held: Held, error: ValidationError) -> str:
         # Where, and not what: the error itself would quote the caller.

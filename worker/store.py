@@ -148,6 +148,16 @@ class WorkerStore:
             ttl_s=PREVIEW_TTL_S,
         )
 
+    def inputs(self, attempt: Attempt) -> dict[str, bytes]:
+        """Return the files of the pictures that a job begins with, by their names; none where it has ended.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        # What redis-py returns is typed for any protocol and decoding.
+        files: Any = _reaching(lambda: self._client.hgetall(self.keys.input(attempt.job_id)))
+        return {name.decode(): file for name, file in files.items()}
+
     def save_draft(self, attempt: Attempt, images: Sequence[bytes]) -> None:
         """Write an attempt's images (base64) where only :meth:`finish` makes them the job's.
 

@@ -7,15 +7,18 @@ the rest of it comes.
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartCallbacks, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from api.edits.pictures import Files
 from api.edits.received import Received
 from shared.errors import BodyTooLarge, InvalidField, InvalidForm
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MAX_FIELDS: Final = 64
 MAX_FIELD_BYTES: Final = 256 * 1024
@@ -94,7 +97,7 @@ class FormReceiver:
         if self._part is not None and self._part.file is not None:
             self._part.file.close()
 
-    def _callbacks(self) -> MultipartCallbacks:
+    def _callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._on_part_begin,
             "on_header_field": self._on_header_name,

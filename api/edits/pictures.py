@@ -53,7 +53,7 @@ class Files:
 
 
 def look(files: Files, max_px: int) -> tuple[Size, ...]:
-    """Return the size of each image, by what its file says in front; nothing is decoded.
+    """Return the size of each image, by what its file says of it.
 
     Args:
         files: as they came.
@@ -65,11 +65,12 @@ def look(files: Files, max_px: int) -> tuple[Size, ...]:
     sizes: list[Size] = []
     for which, path in files.each():
         with _reading(which), _opened(path) as picture:
-            size = _upright(picture)
-            if size.width * size.height > max_px:
+            if picture.width * picture.height > max_px:
+                size = Size(*picture.size)
                 raise PictureError(
                     which, f"has {size.width}x{size.height} pixels, and at most {max_px} are read"
                 )
+            size = _upright(picture)
             if which is None:
                 _check_mask(picture, size, sizes[0])
             else:
@@ -130,6 +131,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _upright(picture: Image.Image) -> Size:
+    # Of a png it may stand behind the pixels, which are decoded for it.
     lies = picture.getexif().get(_ORIENTATION) in _LYING
     return Size(picture.height, picture.width) if lies else Size(picture.width, picture.height)
 
@@ -166,7 +168,7 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     mode = "RGBA" if picture.mode == "RGBA" else "RGB"
     profile = picture.info.get("icc_profile")
     if profile:
-        with suppress(ImageCms.PyCMSError):
+        with suppress(ImageCms.PyCMSError, OSError):
             given, wanted = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
             found = ImageCms.profileToProfile(picture, given, wanted, outputMode=mode)
             return picture if found is None else found

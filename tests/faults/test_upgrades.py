@@ -46,7 +46,7 @@ async def test_when_the_api_is_new_first_old_workers_draw_what_they_can_and_leav
                 ] * 4
                 assert (await one.job(plain[0]))["warnings"] == []
             assert await rings_while_idle(cluster) < RINGS_WHILE_IDLE
-            assert cluster.broker.llen(f"{PREFIX}ring:light@2") == 0
+            assert cluster.broker.llen(f"{PREFIX}ring:light@{PARAMS_VERSION + 1}") == 0
 
             later = cluster.add_worker("later", later=True)
             with cluster.more(later):

@@ -285,7 +285,8 @@ def test_a_reaper_does_not_ring_for_more_than_workers_can_need(
 def test_a_reaper_rings_those_who_can_read_what_waits_and_nobody_else(
     reaping: tuple[WorkerStore, Caller], doorbell: Doorbell
 ) -> None:
-    store, caller = reaping
+    _, caller = reaping
+    store = WorkerStore(caller.client, JobSettings(), caller.keys.prefix, reads=1)
     reaper = Reaper(store, doorbell)
     newer = WorkerStore(caller.client, JobSettings(), caller.keys.prefix, reads=2)
     store.renew("w", ["m"], [], {})
