@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from shared.catalogue import Sizes, Steps
+from shared.catalogue import EditsBy, Sizes, Steps
 from shared.params import Background, OutputFormat, Quality
 
 
@@ -155,6 +155,16 @@ class RunsAs(BaseModel):
     decode: StageModes
 
 
+class EditsView(BaseModel):
+    """How a model edits pictures."""
+
+    by: EditsBy = Field(
+        description="`image-to-image` begins with the picture and knows `strength`, `reference` looks at it."
+    )
+    max_images: int
+    masks: bool = Field(description="Whether a part can be drawn anew and the rest kept.")
+
+
 class ModelObject(BaseModel):
     """A model, in OpenAI's shape, and what it can do."""
 
@@ -172,6 +182,7 @@ class ModelObject(BaseModel):
     steps: Steps
     transparent: bool
     negative_prompt: bool
+    edits: EditsView | None = Field(description="How it edits pictures; null where it cannot.")
     token_limit: int
     family: str
     batched: bool = Field(

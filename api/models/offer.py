@@ -129,13 +129,13 @@ class Offer:
         if not candidates:
             message = "No model is offered here that you may use."
             raise UnsupportedValue(message, param="model")
-        able, wanted = list(candidates), {spec.name: params_for(spec) for spec in offered}
+        able, others = list(candidates), list(offered)
+        wanted = {spec.name: params_for(spec) for spec in offered}
         for need in NEEDS:
             unable, able = able, [spec for spec in able if need.met(spec, wanted[spec.name])]
+            others = [spec for spec in others if need.met(spec, wanted[spec.name])]
             if not able:
-                names = (
-                    ", ".join(spec.name for spec in offered if need.met(spec, wanted[spec.name])) or "none"
-                )
+                names = ", ".join(spec.name for spec in others) or "none"
                 message = need.message.format(params=wanted[unable[0].name], names=names)
                 raise UnsupportedValue(message, param=need.param)
         return able

@@ -62,9 +62,17 @@ async def _model_object(spec: ModelSpec, offer: Offer, max_n: int) -> dict[str, 
         "steps": spec.steps.model_dump(),
         "transparent": spec.transparent,
         "negative_prompt": spec.negative_prompt,
+        "edits": _edits(spec),
         "token_limit": spec.token_limit,
         "family": spec.family,
         "batched": spec.family in batched_families(),
         "max_n": max_n,
         "runs_as": [way.model_dump() for way in await offer.runs_as(spec.name)],
     }
+
+
+def _edits(spec: ModelSpec) -> dict[str, Any] | None:
+    edits = spec.edits
+    if edits is None:
+        return None
+    return {"by": edits.by.value, "max_images": edits.most_images, "masks": edits.masks}
