@@ -26,7 +26,7 @@ def request_body(body_type: type[EditRequest]) -> dict[str, Any]:
         "content": {
             "multipart/form-data": {
                 "schema": _with(
-                    fields,
+                    _of_texts(fields),
                     ("image",),
                     image={"anyOf": [_FILE, _FILES], "description": _IMAGES},
                     mask={**_FILE, "description": _MASK},
@@ -50,6 +50,20 @@ def _with(fields: dict[str, Any], required: tuple[str, ...], **files: dict[str, 
         "properties": {**files, **fields["properties"]},
         "required": [*required, *fields["required"]],
     }
+
+
+def _of_texts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a form's fields, of which none is null.
+
+    What no two of them may say together is left out: tools that read such schemas expect it of JSON only.
+    """
+    properties = {
+        name: {**field, "anyOf": [way for way in field["anyOf"] if way != {"type": "null"}]}
+        if "anyOf" in field
+        else field
+        for name, field in fields["properties"].items()
+    }
+    return {**{name: part for name, part in fields.items() if name != "not"}, "properties": properties}
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from python_multipart.multipart import parse_options_header
 
 from api.edits.pictures import Files
 from api.edits.received import Received
+from api.edits.request import EditRequest
 from shared.errors import BodyTooLarge, InvalidField, InvalidForm
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class _Part:
 
     name: str
     path: Path | None = None
-    filename: bytes = b""
+    filename: bytes | None = None
     text: bytearray = field(default_factory=bytearray)
     file: BinaryIO | None = None
     size_bytes: int = 0
@@ -141,9 +142,6 @@ class FormReceiver:
 
     def _begin_file(self, name: str, filename: bytes | None) -> None:
         param = MASK_NAME if name == MASK_NAME else "image"
-        if filename is None:
-            message = f"'{param}' must be a file: its part of the form has no filename."
-            raise InvalidField(message, param=param)
         if name == MASK_NAME:
             if self._mask is not None:
                 raise _twice(MASK_NAME)
@@ -158,7 +156,7 @@ class FormReceiver:
         self._digest = hashlib.sha256()
 
     def _begin_text(self, name: str) -> None:
-        if name in self._texts:
+        if name in self._texts and name in EditRequest.model_fields:
             raise _twice(name)
         if len(self._texts) == MAX_FIELDS:
             message = f"The form has more than {MAX_FIELDS} fields."
@@ -188,7 +186,7 @@ class FormReceiver:
             self._texts[part.name] = _text(bytes(part.text), part.name)
             return
         part.file.close()
-        if not part.filename and part.size_bytes == 0:
+        if part.filename == b"" and part.size_bytes == 0:
             # What a browser sends of a field in which no file was chosen.
             self._images = [path for path in self._images if path != part.path]
             self._mask = None if self._mask == part.path else self._mask

@@ -15,7 +15,7 @@ from shared.params import InputFidelity, Params
 # What the fields of a form are, where they are no texts. What cannot be read as that stays a text, and is
 # refused with the name of its field.
 _NUMBERS: Final = ("n", "output_compression", "partial_images", "seed", "strength")
-_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?")
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _TRUTHS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 
 

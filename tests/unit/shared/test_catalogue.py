@@ -88,8 +88,12 @@ def test_cost_is_generated_megapixels_times_steps_times_images() -> None:
     glyph = SHIPPED.find("glyph")
     assert glyph is not None
 
-    assert glyph.cost(Params(prompt="p", seed=0, width=2048, height=2048, n=3)) == pytest.approx(0.262144 * 16 * 3)
-    assert spec().cost(Params(prompt="p", seed=0, width=128, height=64, quality=Quality.LOW)) == pytest.approx(128 * 64 / 1e6 * 2)
+    assert glyph.cost(Params(prompt="p", seed=0, width=2048, height=2048, n=3)) == pytest.approx(
+        0.262144 * 16 * 3
+    )
+    assert spec().cost(
+        Params(prompt="p", seed=0, width=128, height=64, quality=Quality.LOW)
+    ) == pytest.approx(128 * 64 / 1e6 * 2)
 
 
 @given(EVERY_SIDE, EVERY_SIDE, st.sampled_from(SHIPPED.specs))
