@@ -166,19 +166,20 @@ def test_another_expectation_is_a_417(api: ApiProcess, expect: bytes) -> None:
     assert_refused(said, 417, "unsupported_expectation")
 
 
-def test_the_official_client_is_told_that_there_are_no_edits_whatever_it_sends(api: ApiProcess) -> None:
+def test_the_official_client_is_told_why_whatever_it_sends(api: ApiProcess) -> None:
     picture = b"\x89PNG\r\n\x1a\n" + b"\0" * (50 * MIB)
     http = httpx2.Client(trust_env=False)
     with openai.OpenAI(
         api_key="any", base_url=f"http://localhost:{api.port}/v1", http_client=http, max_retries=0
     ) as client:
-        with pytest.raises(openai.BadRequestError) as caught:
+        with pytest.raises(openai.APIStatusError) as too_large:
             client.images.edit(image=picture, prompt="a hat on it", model="any")
-        with pytest.raises(openai.BadRequestError):
+        with pytest.raises(openai.BadRequestError) as missing:
             client.chat.completions.create(model="any", messages=[{"role": "user", "content": "hello"}])
 
-    assert caught.value.code == "unsupported_endpoint"
-    assert "POST /v1/images/generations" in str(caught.value)
+    assert (too_large.value.status_code, too_large.value.code) == (413, "body_too_large")
+    assert missing.value.code == "unsupported_endpoint"
+    assert "POST /v1/images/generations" in str(missing.value)
 
 
 def test_nothing_of_all_that_made_a_job(api: ApiProcess) -> None:

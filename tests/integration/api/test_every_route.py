@@ -16,6 +16,7 @@ from tests.http_caller import ASYNC, GENERATIONS, JOBS, HttpCaller, Response, as
 from tests.integration.api.test_owners import everything
 from tests.integration.conftest import Serve, Service
 
+EDITS: Final = "/v1/images/edits"
 NOBODY: Final = "0" * 32
 NO_KEYS: Final = {
     "none": "",
@@ -42,6 +43,9 @@ def _get(path: str, *scopes: Scope, of_a_job: bool = False) -> Row:
 
 ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", GENERATIONS): Row(lambda caller, _: caller.generate(ASYNC), frozenset({Scope.GENERATE})),
+    ("POST", EDITS): Row(
+        lambda caller, _: caller.http.post(EDITS, json={"prompt": "x"}), frozenset({Scope.GENERATE})
+    ),
     ("GET", JOBS): _get(JOBS, Scope.READ),
     ("GET", JOBS + "/{job_id}"): _get(JOBS + "/{job_id}", Scope.READ, of_a_job=True),
     ("GET", JOBS + "/{job_id}/result"): _get(JOBS + "/{job_id}/result", Scope.READ, of_a_job=True),

@@ -26,7 +26,7 @@ def client_s_paths() -> set[str]:
 
 def test_every_path_of_the_official_client_is_served_or_answered_in_words(automatic: Service) -> None:
     paths = client_s_paths() - SERVED
-    assert {"/images/edits", "/chat/completions", "/audio/speech", "/vector_stores/X"} <= paths
+    assert {"/images/variations", "/chat/completions", "/audio/speech", "/vector_stores/X"} <= paths
 
     for path in sorted(paths):
         answer = automatic.caller.http.post(f"/v1{path}", json={})
@@ -38,7 +38,6 @@ def test_every_path_of_the_official_client_is_served_or_answered_in_words(automa
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/v1/images/edits", "cannot edit pictures yet: it draws them from text only"),
         ("/v1/images/variations", "OpenAI has retired"),
         ("/v1/moderations", "moderates what it is asked to draw"),
         ("/v1/chat/completions", "nothing of OpenAI's 'chat'"),
@@ -59,7 +58,7 @@ def test_who_has_no_key_is_told_that_first(serve: Serve) -> None:
     keyholder = Keyholder(redis, api.owner_salt.get_secret_value().encode())
     text = keyholder.create("a test's", scopes=frozenset({Scope.READ})).text
 
-    for method, path in (("POST", "/v1/images/edits"), ("OPTIONS", "/v1/files")):
+    for method, path in (("POST", "/v1/images/variations"), ("OPTIONS", "/v1/files")):
         assert_error(service.another_caller("").http.request(method, path), 401, "invalid_api_key")
         answer = service.another_caller(text).http.request(method, path)
         assert_error(answer, 400, "unsupported_endpoint")

@@ -40,6 +40,10 @@ DEFAULTS = {
     "style": "vivid",
     "partial_images": 0,
     "moderation": "auto",
+    "input_sizes": [],
+    "masked": False,
+    "strength": None,
+    "input_fidelity": None,
 }
 
 
