@@ -10,6 +10,7 @@ from signal import SIGTERM
 import httpx2
 import pytest
 
+from shared.params import PARAMS_VERSION
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import PREFIX, Cluster
 from tests.faults.harness.lasting import lasting

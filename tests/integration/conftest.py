@@ -26,6 +26,8 @@ from tests.played_worker import PlayedWorker
 from tests.tiny_models import TINY_ENTRY, write_catalogue
 
 HERE = Path(__file__).parent
+BEGINS = {"by": "image-to-image", "masks": True, "strength": {"low": 0.8, "high": 0.5}}
+"""How a model edits that begins with the picture."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,7 +81,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     large = {**TINY_ENTRY["sizes"], "max_side_px": 4096}
     return write_catalogue(
         tmp_path_factory.mktemp("models"),
-        tiny={"aliases": ["small", "studio/Tiny-1"]},
+        tiny={"aliases": ["small", "studio/Tiny-1"], "edits": BEGINS},
         plain={"transparent": False, "negative_prompt": False, "sizes": large},
     )
 

@@ -12,13 +12,12 @@ from PIL import Image
 from shared.usage import output_tokens
 from tests import odd_pictures as odd
 from tests.http_caller import ASYNC, HttpCaller, Response, assert_error
-from tests.integration.conftest import Serve, Service
+from tests.integration.conftest import BEGINS, Serve, Service
 from tests.played_worker import TEXT_TOKENS
 from tests.tiny_models import write_catalogue
 from tests.waiting import wait_until
 
 EDITS = "/v1/images/edits"
-BEGINS = {"by": "image-to-image", "masks": True, "strength": {"low": 0.8, "high": 0.5}}
 LOOKS = {"by": "reference", "most_images": 3}
 PICTURE = odd.plain((96, 64))
 Parts = list[tuple[str, Any]]

@@ -15,6 +15,7 @@ from shared.api_keys import Scope
 from tests.http_caller import ASYNC, GENERATIONS, JOBS, HttpCaller, Response, assert_error
 from tests.integration.api.test_owners import everything
 from tests.integration.conftest import Serve, Service
+from tests.odd_pictures import plain
 
 EDITS: Final = "/v1/images/edits"
 NOBODY: Final = "0" * 32
@@ -44,7 +45,10 @@ def _get(path: str, *scopes: Scope, of_a_job: bool = False) -> Row:
 ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", GENERATIONS): Row(lambda caller, _: caller.generate(ASYNC), frozenset({Scope.GENERATE})),
     ("POST", EDITS): Row(
-        lambda caller, _: caller.http.post(EDITS, json={"prompt": "x"}), frozenset({Scope.GENERATE})
+        lambda caller, _: caller.http.post(
+            EDITS, data={"prompt": "x"}, files={"image": ("a.png", plain())}, headers=ASYNC
+        ),
+        frozenset({Scope.GENERATE}),
     ),
     ("GET", JOBS): _get(JOBS, Scope.READ),
     ("GET", JOBS + "/{job_id}"): _get(JOBS + "/{job_id}", Scope.READ, of_a_job=True),

@@ -13,7 +13,7 @@ from tests.http_caller import assert_error
 from tests.integration.conftest import Serve, Service
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-SERVED: Final = {"/images/generations", "/models", "/models/X"}
+SERVED: Final = {"/images/generations", "/images/edits", "/models", "/models/X"}
 
 
 def client_s_paths() -> set[str]:
