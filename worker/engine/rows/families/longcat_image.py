@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from worker.engine.beside.texts import Entries, Entry
 from worker.engine.models.arguments import Call
+from worker.engine.models.devices import dtype_of
 from worker.engine.models.loading import LoadedModel
-from worker.engine.rows.families.family import RowFamily, dtype_of, gather, repeat_latents, timesteps_now
+from worker.engine.rows.families.family import RowFamily, gather, repeat_latents, timesteps_now
 from worker.engine.rows.families.timesteps import shift_of
 from worker.engine.rows.row import Row
 from worker.engine.stages.inputs import Inputs
