@@ -3,6 +3,7 @@
 The documented errors become one exception with the service's own words.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,10 +17,12 @@ from shared.errors import DarkroomError
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _TIMEOUT: Final = httpx2.Timeout(30.0, connect=5.0)
 _RESULT_TIMEOUT_S: Final = 300.0
+_UPLOAD_TIMEOUT_S: Final = 300.0
 _PROBE_TIMEOUT_S: Final = 2.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_READY: Final = 503
 _GENERATIONS: Final = "/v1/images/generations"
+_EDITS: Final = "/v1/images/edits"
 _JOBS: Final = "/v1/images/jobs"
 
 Json = dict[str, Any]
@@ -104,6 +107,21 @@ class Client:
         """Ask for pictures; return the job that will make them."""
         headers = {"Prefer": "respond-async"}
         return self._json(self._http.build_request("POST", _GENERATIONS, json=body, headers=headers))
+
+    def edit(self, fields: Mapping[str, str], files: Sequence[tuple[str, str, bytes]]) -> Json:
+        """Ask for pictures that begin with others; return the job that will make them.
+
+        Args:
+            fields: as texts.
+            files: field, name and what is in it, each.
+        """
+        parts = [(field, (name, file)) for field, name, file in files]
+        headers = {"Prefer": "respond-async"}
+        return self._json(
+            self._http.build_request(
+                "POST", _EDITS, data=dict(fields), files=parts, headers=headers, timeout=_UPLOAD_TIMEOUT_S
+            )
+        )
 
     def job(self, job_id: str) -> Json:
         """Return a job as it is now."""

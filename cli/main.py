@@ -6,6 +6,7 @@ from cli.commands import jobs, keys, models
 from cli.commands.acl import acl
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
+from cli.commands.edit import edit
 from cli.commands.generate import generate
 from cli.commands.tune import tune
 from cli.commands.up import up
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (up, demo, generate, doctor, tune, acl):
+for command in (up, demo, generate, edit, doctor, tune, acl):
     app.command()(command)
 app.add_typer(keys.app, name="keys", help="Make, list and revoke API keys.")
 app.add_typer(models.app, name="models", help="List the models; fetch the weights of one.")
