@@ -11,7 +11,8 @@ from worker.engine.beside.texts import Entries, Entry
 from worker.engine.models.arguments import Call
 from worker.engine.models.devices import dtype_of
 from worker.engine.models.loading import LoadedModel
-from worker.engine.rows.families.family import RowFamily, gather, repeat_latents, timesteps_now
+from worker.engine.rows.families.batches import gather, repeat_latents, timesteps_now
+from worker.engine.rows.families.family import RowFamily
 from worker.engine.rows.families.timesteps import shift_of
 from worker.engine.rows.row import Row
 from worker.engine.stages.inputs import Inputs
