@@ -61,7 +61,7 @@ def test_the_table_of_routes_has_every_route_and_no_other() -> None:
     routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
     assert {_unnamed(route) for route in said} == {
-        _unnamed(route) for route in routes - {"POST /v1/images/generations"}
+        _unnamed(route) for route in routes - {"POST /v1/images/generations", "POST /v1/images/edits"}
     }
 
 
@@ -116,6 +116,14 @@ def test_the_table_of_fields_has_every_field_and_no_other() -> None:
     rows = table_rows(README, "field")
 
     assert {row[0].strip("`") for row in rows} == set(GenerationRequest.model_fields)
+
+
+def test_the_table_of_an_edits_fields_has_what_is_beyond_those_and_no_other() -> None:
+    of_a_form = json.loads(tables.OPENAPI.read_text(encoding="utf-8"))["paths"]["/v1/images/edits"]["post"]
+    schema = of_a_form["requestBody"]["content"]["multipart/form-data"]["schema"]
+    rows = table_rows(README, "field of an edit")
+
+    assert {row[0].strip("`") for row in rows} == schema["properties"].keys() - GenerationRequest.model_fields
 
 
 @pytest.mark.parametrize("row", table_rows(README, "field"), ids=lambda row: row[0].strip("`"))
