@@ -53,6 +53,7 @@ class Resources:
         await self.waiting.close()
         await self.gate.close()
         await self.ringer.close()
+        await self.intake.close()
         for client in self.clients:
             await client.aclose()
 

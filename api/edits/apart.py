@@ -1,56 +1,123 @@
-"""Runs what reads strangers' files in a process of its own, whose end is nobody else's.
+"""Has strangers' files read in processes of their own, whose end is nobody else's.
 
 A decoder that crashes takes a process with it, one that is fooled takes memory and time: here both have an
-end, and the calls that this process holds know nothing of it.
+end, and the calls that this process holds know nothing of it. What comes back is JSON, so that a process that
+was taken over has nothing to say that this one would run.
 """
 
-import resource
-from collections.abc import Callable
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-from typing import Final, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, Final
 
-import anyio
-from anyio import to_process
+from api.edits.document import DocumentError, Wrong
+from api.edits.pictures import Files, PictureError, Size
+from api.edits.reader import Message, files_message, files_of
+from api.edits.received import Received
+from shared.settings import REPO_ROOT
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_COMMAND: Final = (sys.executable, "-m", "api.edits.reader")
+# What it is told of this process's surroundings: no address, no password.
+_HANDED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
+# More than an answer can take: the fields of a body are the most of it.
+_MAX_ANSWER_BYTES: Final = 4 * 1024**2
 
-MEMORY_BYTES: Final = 1024**3
-"""What a process may take: the largest picture in four channels several times, and what Python takes."""
+
+class ReaderLostError(Exception):
+    """The process that was asked has ended, or was ended."""
 
 
 class Apart:
-    """Runs functions in processes of their own, which are kept for the next ones.
+    """Reads files in processes of their own, which are kept for the next ones.
 
     Args:
-        most: how many run at a time; others wait.
+        most: how many there are at a time; others wait.
         timeout_s: after so long one is ended.
+
+    Every method that reads raises TimeoutError where that took too long, and ReaderLostError.
     """
 
     def __init__(self, most: int, timeout_s: float) -> None:
-        self._most = most
+        self._turns = asyncio.Semaphore(most)
         self._timeout_s = timeout_s
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._idle: list[Process] = []
 
-    async def run(self, function: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
-        """Return what a function returns; it, what it is given and what it returns can be pickled.
+    async def look(self, files: Files, max_px: int) -> tuple[Size, ...]:
+        """Do what :func:`api.edits.pictures.look` does; raise what that raises."""
+        found = await self._ask({"task": "look", "files": files_message(files), "max_px": max_px})
+        return tuple(Size(*size) for size in found)
 
-        Raises:
-            TimeoutError: it took too long.
-            anyio.BrokenWorkerProcess: its process ended.
-            Exception: whatever it raised.
-        """
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._most)
-        async with self._limiter:
-            # The time counts from when it begins: who waits for its turn is bounded by the others' time.
-            with anyio.fail_after(self._timeout_s):
-                return await to_process.run_sync(_limited, function, *args, cancellable=True)
+    async def convert(self, files: Files, folder: Path, most_px: int) -> Files:
+        """Do what :func:`api.edits.pictures.convert` does; raise what that raises."""
+        told = {"files": files_message(files), "folder": str(folder), "most_px": most_px}
+        return files_of(await self._ask({"task": "convert", **told}))
+
+    async def unpack(self, body: Path, folder: Path, max_images: int, max_file_bytes: int) -> Received:
+        """Do what :func:`api.edits.document.unpack` does; raise what that raises."""
+        told = {"body": str(body), "folder": str(folder)}
+        limits = {"max_images": max_images, "max_file_bytes": max_file_bytes}
+        found = await self._ask({"task": "unpack", **told, **limits})
+        return Received(found["fields"], files_of(found["files"]), tuple(found["digests"]))
+
+    async def close(self) -> None:
+        """End the processes that wait for work."""
+        while self._idle:
+            await _end(self._idle.pop())
+
+    async def _ask(self, question: Message) -> Any:  # noqa: ANN401 - whatever JSON holds
+        async with self._turns:
+            while self._idle:
+                # Lost, it may have gone while it waited, which is nobody's fault: a new one is asked.
+                with suppress(ReaderLostError):
+                    return await self._asked(self._idle.pop(), question)
+            return await self._asked(await _started(), question)
+
+    async def _asked(self, process: Process, question: Message) -> Any:  # noqa: ANN401 - whatever JSON holds
+        try:
+            # The time counts from here: who waits for a turn is bounded by the others' time.
+            async with asyncio.timeout(self._timeout_s):
+                answer = await _answer(process, question)
+        except BaseException:
+            # It is in the middle of something: kept, it would answer the next one with that.
+            await asyncio.shield(_end(process))
+            raise
+        self._idle.append(process)
+        return _found(answer)
 
 
-def _limited(function: Callable[..., T], *args: object) -> T:
-    """Run a function with an end to what its process takes."""
-    with suppress(ValueError, OSError):  # a system may have a lower one
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    return function(*args)
+async def _started() -> Process:
+    handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    return await asyncio.create_subprocess_exec(
+        *_COMMAND, stdin=PIPE, stdout=PIPE, cwd=REPO_ROOT, env=handed_on, limit=_MAX_ANSWER_BYTES
+    )
+
+
+async def _answer(process: Process, question: Message) -> Message:
+    if process.stdin is None or process.stdout is None:
+        raise ReaderLostError
+    try:
+        process.stdin.write(json.dumps(question).encode() + b"\n")
+        await process.stdin.drain()
+        answer: Message = json.loads(await process.stdout.readline())
+    except (OSError, ValueError) as error:
+        raise ReaderLostError from error
+    return answer
+
+
+async def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+def _found(answer: Message) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return what was found, or raise what was wrong."""
+    if "reason" in answer:
+        raise PictureError(answer["picture"], answer["reason"])
+    if "kind" in answer:
+        raise DocumentError(Wrong[answer["kind"]], answer["message"], answer["param"])
+    return answer["found"]

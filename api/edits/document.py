@@ -15,6 +15,8 @@ from pybase64 import b64decode
 from api.edits.pictures import Files
 from api.edits.received import Received
 
+MAX_FIELDS_BYTES: Final = 1024**2
+"""What everything but the pictures may take, as of a request without any."""
 _NAMES: Final = ("images", "image")
 
 
@@ -56,6 +58,8 @@ def unpack(body: Path, folder: Path, max_images: int, max_file_bytes: int) -> Re
     fields = _object(body.read_bytes())
     mask = fields.pop("mask", None)
     several = _several(fields)
+    if len(json.dumps(fields)) > MAX_FIELDS_BYTES:
+        raise DocumentError(Wrong.SIZE, f"The fields take more than {MAX_FIELDS_BYTES} bytes.")
     if len(several) > max_images:
         raise DocumentError(Wrong.FORM, f"There are more than {max_images} images.", "images")
     paths, digests = [], []

@@ -1,21 +1,20 @@
 """Takes in a request that brings pictures: its body to the disk, its pictures looked at and made plain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Final, NoReturn, ParamSpec, TypeVar
+from typing import Annotated, Final, NoReturn, ParamSpec, TypeVar
 
-from anyio import BrokenWorkerProcess
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
-from api.edits.apart import Apart
-from api.edits.document import DocumentError, Wrong, unpack
+from api.edits.apart import Apart, ReaderLostError
+from api.edits.document import DocumentError, Wrong
 from api.edits.form import FormReceiver, boundary_of
-from api.edits.pictures import PictureError, convert, look
+from api.edits.pictures import PictureError
 from api.edits.received import Received
 from api.edits.request import of_form
 from api.http.content import JSON, check_content, kind_of
@@ -69,7 +68,8 @@ class Upload:
             InvalidImage: one cannot be read.
         """
         files = self.received.files
-        plain = await self.intake.apart(self.received, convert, files, self.folder, most_px)
+        with self.intake.saying(self.received):
+            plain = await self.intake.apart.convert(files, self.folder, most_px)
         return {"mask" if which is None else str(which): path for which, path in plain.each()}
 
 
@@ -82,8 +82,12 @@ class Intake:
 
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
-        self._apart = Apart(settings.max_decoders, settings.reading_timeout_s)
+        self.apart = Apart(settings.max_decoders, settings.reading_timeout_s)
         self._turns = asyncio.Semaphore(settings.max_uploads)
+
+    async def close(self) -> None:
+        """End what runs beside."""
+        await self.apart.close()
 
     @asynccontextmanager
     async def receiving(self, request: Request) -> AsyncIterator[tuple[Received, Path]]:
@@ -114,20 +118,22 @@ class Intake:
         Raises:
             InvalidImage: one is not.
         """
-        sizes = await self.apart(received, look, received.files, self._settings.max_input_px)
-        return Upload(self, received, tuple(tuple(size) for size in sizes), folder)
+        with self.saying(received):
+            sizes = await self.apart.look(received.files, self._settings.max_input_px)
+        return Upload(self, received, sizes, folder)
 
-    async def apart(self, received: Received, function: Any, *args: Any) -> Any:  # noqa: ANN401
-        """Run what reads a request's pictures in a process of its own.
+    @contextmanager
+    def saying(self, received: Received) -> Iterator[None]:
+        """Say of a request's pictures, while they are read, what is wrong with them.
 
         Raises:
             InvalidImage: one cannot be read.
         """
         try:
-            return await self._apart.run(function, *args)
+            yield
         except PictureError as error:
             raise _invalid(received, error) from error
-        except (TimeoutError, BrokenWorkerProcess) as error:
+        except (TimeoutError, ReaderLostError) as error:
             log.warning("picture.not_read", reason=type(error).__name__)
             message = "The pictures could not be read: that took too much time or memory."
             raise InvalidImage(message, param="image") from error
@@ -165,12 +171,12 @@ class Intake:
             async for piece in self._pieces(request):
                 file.write(piece)
         try:
-            return await self._apart.run(
-                unpack, body, folder, settings.max_input_images, settings.max_input_file_bytes
+            return await self.apart.unpack(
+                body, folder, settings.max_input_images, settings.max_input_file_bytes
             )
         except DocumentError as error:
             _refuse(error)
-        except BrokenWorkerProcess as error:
+        except ReaderLostError as error:
             message = "The body takes too much memory to be read."
             raise BodyTooLarge(message) from error
         finally:

@@ -1,0 +1,77 @@
+"""The process in which strangers' files are read, and nothing else is done: ``python -m api.edits.reader``.
+
+It is asked in JSON, a line each, and answers so: what was found, or what was wrong with which picture.
+"""
+
+import json
+import resource
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from api.edits.document import DocumentError, unpack
+from api.edits.pictures import Files, PictureError, convert, look
+from api.edits.received import Received
+
+MEMORY_BYTES: Final = 1024**3
+"""What it may take: the largest picture in four channels several times, and what Python takes."""
+
+Message = dict[str, Any]
+
+
+def files_message(files: Files) -> Message:
+    """Return where files lie as JSON has it."""
+    return {"images": [str(path) for path in files.images], "mask": files.mask and str(files.mask)}
+
+
+def files_of(message: Message) -> Files:
+    """Return what :func:`files_message` was told."""
+    mask = message["mask"]
+    return Files(tuple(map(Path, message["images"])), None if mask is None else Path(mask))
+
+
+def answered(question: Message) -> Message:
+    """Return what there is to say to a question: its ``task``, and what that is given."""
+    try:
+        return {"found": _TASKS[question["task"]](question)}
+    except PictureError as error:
+        return {"picture": error.picture, "reason": error.reason}
+    except DocumentError as error:
+        return {"kind": error.kind.name, "message": error.message, "param": error.param}
+
+
+def _look(question: Message) -> object:
+    return look(files_of(question["files"]), question["max_px"])
+
+
+def _convert(question: Message) -> object:
+    files, folder = files_of(question["files"]), Path(question["folder"])
+    return files_message(convert(files, folder, question["most_px"]))
+
+
+def _unpack(question: Message) -> object:
+    body, folder = Path(question["body"]), Path(question["folder"])
+    received: Received = unpack(body, folder, question["max_images"], question["max_file_bytes"])
+    files = files_message(received.files)
+    return {"fields": received.fields, "files": files, "digests": received.digests}
+
+
+_TASKS: Final = {"look": _look, "convert": _convert, "unpack": _unpack}
+
+
+def main() -> None:
+    """Answer until nothing is asked any more."""
+    with suppress(ValueError, OSError):  # a system may have a lower one
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Ctrl-C reaches it, too, and is for the process that asks: this one ends when nothing more can be asked.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in sys.stdin.buffer:
+        sys.stdout.buffer.write(json.dumps(answered(json.loads(line))).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
