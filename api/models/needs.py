@@ -27,6 +27,10 @@ def _edits(spec: ModelSpec, params: Params) -> bool:
     return not params.edits or spec.edits is not None
 
 
+def _draws_without(spec: ModelSpec, params: Params) -> bool:
+    return params.edits or spec.edits is None or not spec.edits.required
+
+
 def _takes_as_many(spec: ModelSpec, params: Params) -> bool:
     return spec.edits is None or len(params.input_sizes) <= spec.edits.most_images
 
@@ -50,6 +54,12 @@ def _redraws(spec: ModelSpec, params: Params) -> bool:
 # In this order: what a model cannot do at all is said before what it cannot do so.
 NEEDS: Final = (
     Need("image", _edits, "This model cannot edit pictures. Models that can: {names}."),
+    Need(
+        "model",
+        _draws_without,
+        "This model draws nothing without a picture: it edits those that are sent to /v1/images/edits. "
+        "Models that draw without one: {names}.",
+    ),
     Need("image", _takes_as_many, "This model takes fewer pictures. Models that take as many: {names}."),
     Need("mask", _masks, "This model takes no mask. Models that do: {names}."),
     Need(

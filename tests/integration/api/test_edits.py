@@ -25,12 +25,13 @@ Parts = list[tuple[str, Any]]
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny` begins with a picture, `looks` looks at up to three, `plain` draws from text only."""
+    """`tiny` begins with a picture, `looks` looks at up to three, `plain` draws from text only, `only` never."""
     return write_catalogue(
         tmp_path_factory.mktemp("models"),
         tiny={"edits": BEGINS},
         looks={"family": "SomeWholePipeline", "weights": "tiny-rgba", "edits": LOOKS},
         plain={"transparent": False, "negative_prompt": False},
+        only={"family": "SomeWholePipeline", "weights": "tiny-rgba", "edits": {**LOOKS, "required": True}},
     )
 
 
@@ -228,6 +229,32 @@ def test_what_a_model_cannot_do_names_those_that_can(service: Service) -> None:
     assert "looks" in assert_error(several, 400, "unsupported_value", param="image")
     assert "tiny" in assert_error(masked, 400, "unsupported_value", param="mask")
     assert "none" in assert_error(many, 400, "unsupported_value", param="image")
+
+
+def test_a_model_that_only_edits_is_for_edits_alone(serve: Serve) -> None:
+    service = serve(models=("only",), model_settings={"enabled": ("only",)})
+
+    refused = service.caller.generate(model="only")
+    at_random = service.caller.generate(model="random")
+    edited = edit(service.caller, model="only", headers=ASYNC)
+
+    for answer in (refused, at_random):
+        assert "/v1/images/edits" in assert_error(answer, 400, "unsupported_value", param="model")
+    assert edited.json()["model"] == "only"
+    assert [each["id"] for each in service.caller.http.get("/v1/models").json()["data"]] == ["only"]
+    unnamed = assert_error(service.caller.generate(), 404, "model_not_found", param="model")
+    assert unnamed.endswith("Available: only.")
+
+
+def test_a_refusal_names_the_models_that_draw_without_a_picture(serve: Serve) -> None:
+    names = ("tiny", "only", "plain")
+    service = serve(models=names, model_settings={"enabled": names})
+
+    message = assert_error(service.caller.generate(model="only"), 400, "unsupported_value", param="model")
+
+    assert message.endswith("without one: tiny, plain.")
+    drawn = {service.caller.job(service.caller.submit(model="random"))["model"] for _ in range(12)}
+    assert drawn <= {"tiny", "plain"}
 
 
 def test_random_is_a_model_that_can(service: Service) -> None:
