@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from shared.catalogue.beginning import scheduled, taken
 from shared.catalogue.families import EditsBy, edits_of
 from shared.catalogue.hub import is_hub_id
 from shared.catalogue.sizes import Sizes
@@ -190,9 +191,15 @@ class ModelSpec(Entry):
         places = (self.weights, *(component.weights for component in self.components.values()))
         return tuple(dict.fromkeys(filter(is_hub_id, places)))
 
-    def wording(self, prompt: str, style: Style, *, transparent: bool) -> Wording:
-        """Return what the model is conditioned on: the caller's words within the templates."""
-        template: str = getattr(self.prompt_templates, style.value)
+    def wording(self, prompt: str, style: Style | None, *, transparent: bool) -> Wording:
+        """Return what the model is conditioned on: the caller's words within the templates.
+
+        Args:
+            prompt: the caller's words.
+            style: whose template goes around them; none where they say what to change, and not what is seen.
+            transparent: whether that template goes around them as well.
+        """
+        template: str = PLACEHOLDER if style is None else getattr(self.prompt_templates, style.value)
         before, _, after = template.partition(PLACEHOLDER)
         if transparent:
             inner_before, _, inner_after = self.prompt_templates.transparent.partition(PLACEHOLDER)
@@ -216,6 +223,20 @@ class ModelSpec(Entry):
         by_fidelity: float = getattr(self.edits.strength, (fidelity or InputFidelity.LOW).value)
         return by_fidelity if strength is None else strength
 
+    def strength_of(self, params: Params) -> float | None:
+        """Return the same for a job; nothing where it is no edit, either."""
+        return self.strength_for(params.strength, params.input_fidelity) if params.edits else None
+
+    def steps_of(self, params: Params) -> int:
+        """Return how many steps the schedule of a job has; an edit takes the last of them alone."""
+        steps, strength = self.steps_for(params.quality), self.strength_of(params)
+        return steps if strength is None else scheduled(steps, strength)
+
+    def steps_taken(self, params: Params) -> int:
+        """Return how many steps of its schedule a job takes, give or take one by the family's rounding."""
+        steps, strength = self.steps_of(params), self.strength_of(params)
+        return steps if strength is None else taken(steps, strength)
+
     def supports_size(self, width: int, height: int) -> bool:
         """Whether an image of this size, in pixels, may be asked for."""
         return self.sizes.supports(width, height)
@@ -223,11 +244,7 @@ class ModelSpec(Entry):
     def cost(self, params: Params) -> float:
         """Return the work of a request: megapixels that are drawn or looked at x steps x images."""
         width, height = self.sizes.generated(params.width, params.height)
-        area_px, steps = width * height, float(self.steps_for(params.quality))
-        if params.edits and self.edits is not None:
-            strength = self.strength_for(params.strength, params.input_fidelity)
-            if strength is None:
-                area_px += sum(min(w * h, LOOKED_AT_PX) for w, h in params.input_sizes)
-            else:
-                steps = max(1.0, steps * strength)
-        return area_px / 1e6 * steps * params.n
+        area_px = width * height
+        if params.edits and self.edits is not None and self.edits.by is EditsBy.REFERENCE:
+            area_px += sum(min(w * h, LOOKED_AT_PX) for w, h in params.input_sizes)
+        return area_px / 1e6 * self.steps_taken(params) * params.n

@@ -25,7 +25,7 @@ Parts = list[tuple[str, Any]]
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny` begins with a picture, `looks` looks at up to three, `plain` draws from text only, `only` never."""
+    """`tiny` begins with a picture, `looks` looks at up to three, as `only` must, `plain` draws from text."""
     return write_catalogue(
         tmp_path_factory.mktemp("models"),
         tiny={"edits": BEGINS},

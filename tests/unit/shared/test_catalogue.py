@@ -96,6 +96,28 @@ def test_cost_is_generated_megapixels_times_steps_times_images() -> None:
     ) == pytest.approx(128 * 64 / 1e6 * 2)
 
 
+@pytest.mark.parametrize(
+    ("model", "choices", "looked_at_px", "steps"),
+    [
+        ("sdxl", {"quality": "high", "strength": 0.5}, 0, 20),
+        ("sd-turbo", {"quality": "low"}, 0, 1),
+        ("sd-turbo", {"quality": "medium"}, 0, 2),
+        ("flux.2-klein-4b", {}, 640 * 512, 4),
+        ("flux.2-klein-4b", {"input_sizes": [(640, 512), (4096, 4096)]}, 640 * 512 + 1024 * 1024, 4),
+    ],
+)
+def test_an_edit_costs_the_steps_it_takes_and_the_pictures_it_looks_at(
+    model: str, choices: dict[str, object], looked_at_px: int, steps: int
+) -> None:
+    found = SHIPPED.find(model)
+    assert found is not None
+    asked = {"prompt": "p", "seed": 0, "width": 640, "height": 512, "input_sizes": [(640, 512)], "n": 2}
+    params = Params.model_validate({**asked, **choices})
+    width, height = found.sizes.generated(640, 512)
+
+    assert found.cost(params) == pytest.approx((width * height + looked_at_px) / 1e6 * steps * 2)
+
+
 @given(EVERY_SIDE, EVERY_SIDE, st.sampled_from(SHIPPED.specs))
 def test_any_supported_size_is_planned(width: int, height: int, model: ModelSpec) -> None:
     sizes = model.sizes

@@ -10,7 +10,7 @@ import pytest
 
 from shared.catalogue import Catalogue, EditsBy, ModelSpec
 from shared.catalogue.families import batched_families
-from shared.params import InputFidelity, Quality, Style
+from shared.params import InputFidelity, Params, Quality, Style
 from shared.settings import REPO_ROOT
 from worker.engine.models.loading import LoadedModel
 from worker.engine.rows.families.family import RowFamily
@@ -32,8 +32,6 @@ FEW_STEPS: Final = {
 }
 GUIDED: Final = {"glyph"}
 """Of those, which are not distilled without guidance."""
-ALL_IS_REDRAWN: Final = {("sd-turbo", Quality.LOW): "it has one step, and takes it"}
-"""Where an edit by image-to-image keeps nothing of its picture."""
 
 every_entry = pytest.mark.parametrize("spec", SHIPPED.specs, ids=lambda spec: spec.name)
 image_to_image = pytest.mark.parametrize(
@@ -137,11 +135,10 @@ def test_guidance_is_about_the_pipelines_own_unless_it_is_distilled(spec: ModelS
 @image_to_image
 @pytest.mark.parametrize("quality", Quality)
 def test_an_edit_takes_a_step_at_least_and_keeps_something(spec: ModelSpec, quality: Quality) -> None:
-    steps = spec.steps_for(quality)
-    redrawn = [int(steps * (spec.strength_for(None, fidelity) or 0)) for fidelity in InputFidelity]
+    low, high = (
+        Params(prompt="p", seed=0, quality=quality, input_sizes=((64, 64),), input_fidelity=fidelity)
+        for fidelity in (InputFidelity.LOW, InputFidelity.HIGH)
+    )
 
-    if (spec.name, quality) in ALL_IS_REDRAWN:
-        assert max(redrawn) < 1
-    else:
-        assert all(1 <= taken < steps for taken in redrawn)
-        assert redrawn[0] >= redrawn[1], "what is to be kept more is redrawn less"
+    assert all(1 <= spec.steps_taken(each) < spec.steps_of(each) for each in (low, high))
+    assert (spec.strength_of(low) or 0) > (spec.strength_of(high) or 1), "what is kept more is redrawn less"

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 from typing_extensions import override
 
+from shared.catalogue.beginning import taken
 from worker.engine.models.arguments import Call
 from worker.engine.models.devices import dtype_of
 from worker.engine.pictures.canvas import Canvas
@@ -31,8 +32,7 @@ class ImageToImage(RowFamily):
 
     @override
     def first_step(self, steps: int, strength: float | None) -> int:
-        taken = steps if strength is None else min(int(steps * strength), steps)
-        return steps - max(taken, 1)
+        return 0 if strength is None else steps - taken(steps, strength)
 
     @override
     def pictures(self, edit: Edit, canvas: Canvas | None) -> Pictures:
