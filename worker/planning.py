@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from shared.catalogue import ModelSpec
+from shared.catalogue import EditsBy, ModelSpec, Sizes
 from shared.job_warnings import QUALITY_WITHOUT_EFFECT, SIZE_EXTENDED, SIZE_RESAMPLED, JobWarning
-from shared.params import Params, Quality
+from shared.params import Params, Quality, Style
 from worker.engine import ImageRequest
+from worker.engine.pictures.canvas import place
 from worker.engine.request import Edit
 from worker.inputs import pictures
 from worker.inspection import Inspection
@@ -41,8 +42,7 @@ class Planner:
         for image in images:
             if request.inspector is not None:
                 request.inspector(image, preview=False)
-        strength = spec.strength_for(params.strength, params.input_fidelity)
-        return replace(request, edit=Edit(images, mask, strength))
+        return replace(request, edit=Edit(images, mask, spec.strength_of(params)))
 
     def warnings(self, params: Params, model: str) -> tuple[JobWarning, ...]:
         """Return what of a job's params a served model does otherwise than they say, by its entry."""
@@ -53,11 +53,11 @@ def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
     """Return what to draw for a job's params with this model."""
     return ImageRequest(
         model=spec.name,
-        wording=spec.wording(params.prompt, params.style, transparent=params.transparent),
+        wording=spec.wording(params.prompt, _style(params, spec), transparent=params.transparent),
         negative_prompt=params.negative_prompt,
         width=params.width,
         height=params.height,
-        steps=spec.steps_for(params.quality),
+        steps=spec.steps_of(params),
         guidance=spec.guidance_for(params.style),
         seeds=params.seeds,
         transparent=params.transparent,
@@ -67,9 +67,24 @@ def image_request(params: Params, spec: ModelSpec) -> ImageRequest:
     )
 
 
+def _style(params: Params, spec: ModelSpec) -> Style | None:
+    """Return the style that is said: none to a model that is told what to change in what it looks at.
+
+    One that begins with a picture is told what the picture is to show, as one that draws it from nothing.
+    """
+    tells = params.edits and spec.edits is not None and spec.edits.by is EditsBy.REFERENCE
+    return None if tells else params.style
+
+
 def entry_warnings(params: Params, spec: ModelSpec) -> Iterator[JobWarning]:
     """Yield what of a job's params this model does otherwise than they say, by its entry."""
-    sizes, asked = spec.sizes, (params.width, params.height)
+    lies_on_it = params.edits and (params.masked or spec.strength_of(params) is not None)
+    yield from _edited_size(params, spec.sizes) if lies_on_it else _drawn_size(params, spec.sizes)
+    yield from _quality(params, spec)
+
+
+def _drawn_size(params: Params, sizes: Sizes) -> Iterator[JobWarning]:
+    asked = params.width, params.height
     picture, drawn = sizes.picture(*asked), sizes.generated(*asked)
     if sizes.resamples(*asked):
         message = f"It was drawn at {_size(drawn)} and resampled to {_size(picture)}."
@@ -80,10 +95,30 @@ def entry_warnings(params: Params, spec: ModelSpec) -> Iterator[JobWarning]:
             "and the rest continues the background."
         )
         yield JobWarning(SIZE_EXTENDED, message)
-    steps = spec.steps_for(params.quality)
-    if params.quality is not Quality.MEDIUM and steps == spec.steps.medium:
-        message = f"The model takes {steps} steps at quality {params.quality.value}, as many as at medium."
-        yield JobWarning(QUALITY_WITHOUT_EFFECT, message)
+
+
+def _edited_size(params: Params, sizes: Sizes) -> Iterator[JobWarning]:
+    """Yield at which size a picture was edited that lay on what was drawn: all of it, so none is made up."""
+    asked = params.width, params.height
+    left, upper, right, lower = place(asked, sizes.generated(*asked), sizes.multiple)
+    edited = right - left, lower - upper
+    if edited != asked:
+        drawn = "What is drawn anew was drawn" if params.masked else "It was edited"
+        message = f"{drawn} at {_size(edited)} and resampled to {_size(asked)}."
+        yield JobWarning(SIZE_RESAMPLED, message)
+
+
+def _quality(params: Params, spec: ModelSpec) -> Iterator[JobWarning]:
+    at_medium = params.model_copy(update={"quality": Quality.MEDIUM})
+    steps = spec.steps_taken(params)
+    if params.quality is Quality.MEDIUM or steps != spec.steps_taken(at_medium):
+        return
+    quality = params.quality.value
+    message = f"The model takes {steps} steps at quality {quality}, as many as at medium."
+    if spec.strength_of(params) is not None:
+        # Families round the share of the steps that such an edit takes each in their own way.
+        message = f"Such an edit takes as many steps at quality {quality} as at medium."
+    yield JobWarning(QUALITY_WITHOUT_EFFECT, message)
 
 
 def _size(sides: tuple[int, int]) -> str:
