@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shared.catalogue import Edits, EditsBy, ModelSpec
-from shared.catalogue.spec import Strength
+from shared.catalogue import ModelSpec
 from shared.params import Params
 from tests.unit.engine.drawing import Recorder, Viewer, picture, pixels
 from worker.engine import Edit, Engine
@@ -25,11 +24,7 @@ pytestmark = pytest.mark.slow
 def engine(request: pytest.FixtureRequest, glyph: tuple[ModelSpec, Path]) -> Iterator[Engine]:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    spec, weights = glyph
-    # As its entry says, or will.
-    edits = Edits(by=EditsBy.IMAGE_TO_IMAGE, masks=True, strength=Strength(low=0.9, high=0.6))
-    editing = spec.model_copy(update={"edits": spec.edits or edits}), weights
-    running = Engine({"glyph": editing}, request.param, torch_threads=os.cpu_count())
+    running = Engine({"glyph": glyph}, request.param, torch_threads=os.cpu_count())
     running.start()
     yield running
     running.close()
@@ -116,8 +111,10 @@ def apple(draw: Draw) -> Image.Image:
     return picture(draw("a red apple", background="transparent"))
 
 
-def test_what_is_drawn_anew_takes_the_new_colour_and_keeps_its_alpha(draw: Draw, apple: Image.Image) -> None:
-    edit = Edit((apple,), None, 0.9)
+def test_what_is_drawn_anew_takes_the_new_colour_and_keeps_its_alpha(
+    draw: Draw, apple: Image.Image, glyph: tuple[ModelSpec, Path]
+) -> None:
+    edit = Edit((apple,), None, glyph[0].strength_for(None, None))
 
     image = pixels(draw.anew("a blue apple", edit, background="transparent"))
 
