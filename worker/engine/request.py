@@ -23,7 +23,10 @@ class Inspector(Protocol):
     """Looks at pictures before they are encoded. Called on the encoders' threads, on several at once."""
 
     def __call__(self, picture: Image, *, preview: bool) -> None:
-        """Return where the picture may be shown; it is as the model drew it, RGB or RGBA, in its own size.
+        """Return where the picture may be shown.
+
+        It is RGB or RGBA, as the model drew it and in its own size. What was drawn into another picture is
+        looked at as it is delivered: in the asked size, with what a mask keeps.
 
         Whatever is raised for an image fails its request; for a preview, the preview alone is left out.
         """

@@ -158,6 +158,24 @@ def test_the_previews_keep_it_as_well(engine: Engine, make_edit: RequestMaker) -
     assert not np.array_equal(shown[~kept], original[~kept])
 
 
+@pytest.mark.parametrize("size", [(64, 64), (128, 64)])
+def test_who_looks_at_it_sees_what_is_delivered(
+    engine: Engine, make_edit: RequestMaker, size: tuple[int, int]
+) -> None:
+    shown = list[tuple[bool, Image.Image]]()
+
+    def look(seen: Image.Image, *, preview: bool) -> None:
+        shown.append((preview, seen.copy()))
+
+    request = make_edit("square", masked(size, strength=1.0), width=size[0], height=size[1], partial_images=1)
+    viewer = Viewer(lambda step: int(step > 2))
+    (file,) = draw(engine, replace(request, inspector=look), viewer)
+
+    assert [preview for preview, _ in shown] == [True, False]
+    for (_, seen), delivered in zip(shown, (viewer.files[0], file), strict=True):
+        assert np.array_equal(np.asarray(seen), pixels(delivered))
+
+
 def test_a_transparent_picture_keeps_its_alpha_and_what_is_below(
     engine: Engine, make_edit: RequestMaker
 ) -> None:

@@ -49,6 +49,13 @@ class Encoding:
             return self.canvas.finished(pixels)
         return to_picture(pixels, self.request.width, self.request.height, self.sizes)
 
+    def shown(self, pixels: Pixels) -> Image.Image:
+        """Return what an inspector looks at: what the model drew, or where it drew into a picture, the whole.
+
+        What is cut off or added beside a picture that was drawn from nothing would only dilute what it shows.
+        """
+        return Image.fromarray(pixels) if self.canvas is None else self.picture(pixels)
+
     def provenance(self, image: int) -> Provenance:
         """Return what is written into the file of an image, counted from 0."""
         edited = self.request.edit is not None
@@ -104,7 +111,7 @@ def _encode(pixels: Pixels, encoding: Encoding, image: int, *, preview: bool = F
 
     def inspect() -> None:
         if request.inspector is not None:
-            request.inspector(Image.fromarray(pixels), preview=preview)
+            request.inspector(encoding.shown(pixels), preview=preview)
 
     def encoded() -> bytes:
         provenance = encoding.provenance(image)
