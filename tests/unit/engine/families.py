@@ -1,10 +1,13 @@
 """Tiny pipelines without a row adapter, to see that the engine asks nothing of a pipeline but to be one."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from diffusers import (
     AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     ErnieImagePipeline,
@@ -13,17 +16,37 @@ from diffusers import (
     LDMTextToImagePipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
+    QwenImageEditPlusPipeline,
+    QwenImageTransformer2DModel,
     UNet2DConditionModel,
 )
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import Ministral3Config, Ministral3ForCausalLM, Mistral3Config, Mistral3Model
+from transformers import (
+    Ministral3Config,
+    Ministral3ForCausalLM,
+    Mistral3Config,
+    Mistral3Model,
+    Qwen2Tokenizer,
+    Qwen2VLImageProcessorPil,
+)
 from transformers.models.pixtral import PixtralVisionConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from tests.tiny_models import save_tiny_pipeline
-from tests.unit.engine.rows.tiny import WIDTH, autoencoder, clip, clip_tokenizer, t5, t5_tokenizer
+from tests.unit.engine.rows.tiny import (
+    WIDTH,
+    autoencoder,
+    clip,
+    clip_tokenizer,
+    liven,
+    qwen_tokenizer,
+    qwen_vl,
+    t5,
+    t5_tokenizer,
+)
+from worker.engine.models.processors import PictureProcessor
 
 
 def save_pixart(folder: Path) -> dict[str, Any]:
@@ -122,6 +145,66 @@ def save_ernie_image(folder: Path) -> dict[str, Any]:
         "arguments": {"use_pe": False},
         "token_limit": 31,
     }
+
+
+def save_qwen_image_edit(folder: Path) -> dict[str, Any]:
+    """A pipeline that draws nothing without a picture, which it shows to its language model as well."""
+    tokenizer = qwen_tokenizer()
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    start, end, image, video = map(tokenizer.convert_tokens_to_ids, marks)
+    pipeline = QwenImageEditPlusPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        # It always looks at 1024 x 1024 pixels: they should be few tokens.
+        vae=AutoencoderKLQwenImage(
+            base_dim=4,
+            z_dim=4,
+            dim_mult=[1] * 5,
+            num_res_blocks=1,
+            temperal_downsample=[False] * 4,
+            latents_mean=[0.1, -0.2, 0.3, 0.0],
+            latents_std=[1.0, 2.0, 0.5, 1.5],
+        ),
+        text_encoder=qwen_vl(
+            vision_start_token_id=start, vision_end_token_id=end, image_token_id=image, video_token_id=video
+        ),
+        tokenizer=tokenizer,
+        processor=PictureProcessor(Qwen2VLImageProcessorPil(), tokenizer),
+        transformer=QwenImageTransformer2DModel(
+            patch_size=2,
+            in_channels=16,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=WIDTH,
+            num_attention_heads=1,
+            joint_attention_dim=WIDTH,
+            axes_dims_rope=(4, 6, 6),
+        ),
+    )
+    liven(pipeline.transformer)
+    pipeline.save_pretrained(folder)
+    _as_published(folder, tokenizer)
+    return {
+        "family": "QwenImageEditPlusPipeline",
+        "guidance_argument": "true_cfg_scale",
+        "arguments": {"negative_prompt": " "},
+        "token_limit": 400,
+        "edits": {"by": "reference", "most_images": 3, "required": True},
+        "prompt_templates": {},
+    }
+
+
+def _as_published(folder: Path, tokenizer: Qwen2Tokenizer) -> None:
+    """Write the processor's class and files as they are in the repositories of its publisher."""
+    index = json.loads((folder / "model_index.json").read_text())
+    index["processor"] = ["transformers", "Qwen2VLProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    shutil.rmtree(folder / "processor")
+    tokenizer.save_pretrained(folder / "processor")
+    Qwen2VLImageProcessorPil().save_pretrained(folder / "processor")
+    preprocessor = folder / "processor" / "preprocessor_config.json"
+    told = {"processor_class": "Qwen2VLProcessor", "image_processor_type": "Qwen2VLImageProcessor"}
+    preprocessor.write_text(json.dumps({**json.loads(preprocessor.read_text()), **told}))
 
 
 def _word_tokenizer() -> TokenizersBackend:

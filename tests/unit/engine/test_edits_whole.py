@@ -14,11 +14,12 @@ from shared.errors import GenerationFailed
 from shared.params import Params
 from tests.tiny_models import write_catalogue
 from tests.unit.engine.drawing import Recorder, engine_of, pixels
-from tests.unit.engine.families import save_with_unknown_argument
+from tests.unit.engine.families import save_qwen_image_edit, save_with_unknown_argument
 from tests.unit.engine.rows.editing import mask_of, picture_of
 from tests.unit.engine.rows.tiny import BEGINS, LOOKS, save_flux2_klein
 from worker.engine import Edit, Engine, ImageRequest
 from worker.engine.models.arguments import first_request
+from worker.engine.models.processors import PictureProcessor
 from worker.engine.pictures.pixels import to_pixels
 from worker.planning import image_request
 
@@ -128,3 +129,33 @@ def test_its_first_picture_is_made_of_one_where_it_needs_one(
     edit = first_request(spec).edit
 
     assert (edit and len(edit.images)) == pictures
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Catalogue]]:
+    folder = tmp_path_factory.mktemp("qwen")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        entry = {**save_qwen_image_edit(folder / "edit"), "weights": "edit", "transparent": False}
+    catalogue = Catalogue.load(write_catalogue(folder, edit=entry))
+    running = engine_of(catalogue)
+    running.start()
+    yield running, catalogue
+    running.close()
+
+
+@pytest.mark.slow
+def test_qwens_pipeline_draws_from_what_it_is_shown_and_needs_no_torchvision(
+    qwen: tuple[Engine, Catalogue],
+) -> None:
+    engine, catalogue = qwen
+    red, blue = Image.new("RGB", (64, 80), "red"), Image.new("RGB", SIZE, "blue")
+
+    one, several = (
+        pixels(engine.submit(request_of(catalogue, Edit(pictures), "edit"), Recorder()).result(50).images[0])
+        for pictures in ((red,), (red, blue))
+    )
+
+    assert isinstance(engine._residents.get("edit").pipeline.processor, PictureProcessor)
+    assert one.shape == several.shape == (64, 64, 3)
+    assert np.abs(several.astype(int) - one).max() > 2

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 
 from shared.catalogue import ModelSpec
 from shared.catalogue.places import component_file
+from shared.catalogue.weights import components
 from shared.errors import CatalogueError
 from worker.engine.models.devices import dtype_for
+from worker.engine.models.processors import picture_processors
 
 
 @dataclass(frozen=True)
@@ -101,28 +103,31 @@ def _read(spec: ModelSpec, folder: Path, device: torch.device) -> Any:  # noqa: 
     dtype = dtype_for(spec, device)
     # The base class does not know which components may be left out, and would load those all the same.
     pipeline_class = getattr(diffusers, spec.family, DiffusionPipeline)
+    classes = DiffusionPipeline.load_config(folder, local_files_only=True)
     return pipeline_class.from_pretrained(
         folder,
         dtype=dtype,
         variant=spec.variant,
         local_files_only=True,
         use_safetensors=True,
+        **picture_processors(folder, components(classes, spec.without)),
         **dict.fromkeys(spec.without),
-        **_replaced_components(spec, folder, dtype),
+        **_replaced_components(spec, folder, classes, dtype),
     )
 
 
-def _replaced_components(spec: ModelSpec, folder: Path, dtype: torch.dtype) -> dict[str, torch.nn.Module]:
+def _replaced_components(
+    spec: ModelSpec, folder: Path, classes: Mapping[str, Any], dtype: torch.dtype
+) -> dict[str, torch.nn.Module]:
     """Build the components whose weights come from another file, with the configuration beside the rest."""
-    classes = DiffusionPipeline.load_config(folder, local_files_only=True)
-    components = {}
+    replaced = {}
     for name, replacement in spec.components.items():
         model_class = getattr(diffusers, classes[name][1])
         config = model_class.load_config(folder / name, local_files_only=True)
         component = model_class.from_config(config)
         component.load_state_dict(load_file(component_file(replacement)))
-        components[name] = component.to(dtype).eval()
-    return components
+        replaced[name] = component.to(dtype).eval()
+    return replaced
 
 
 def _lay_out(pipeline: Any) -> None:  # noqa: ANN401 - diffusers is untyped

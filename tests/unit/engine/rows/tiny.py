@@ -118,7 +118,7 @@ def save_flux(folder: Path) -> dict[str, Any]:
             guidance_embeds=True,
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {
         "family": "FluxPipeline",
@@ -147,7 +147,7 @@ def save_chroma(folder: Path) -> dict[str, Any]:
             approximator_layers=1,
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {"family": "ChromaPipeline", "arguments": {"max_sequence_length": 32}, "token_limit": 30}
 
@@ -168,7 +168,7 @@ def save_flux2_klein(folder: Path) -> dict[str, Any]:
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae,
         text_encoder=_qwen3(Qwen3ForCausalLM, layers=28),
-        tokenizer=_qwen_tokenizer(),
+        tokenizer=qwen_tokenizer(),
         transformer=Flux2Transformer2DModel(
             in_channels=16,
             num_layers=1,
@@ -181,7 +181,7 @@ def save_flux2_klein(folder: Path) -> dict[str, Any]:
             guidance_embeds=False,
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {
         "family": "Flux2KleinPipeline",
@@ -197,7 +197,7 @@ def save_z_image(folder: Path) -> dict[str, Any]:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=autoencoder(shift_factor=0.1),
         text_encoder=_qwen3(Qwen3Model, layers=2),
-        tokenizer=_qwen_tokenizer(),
+        tokenizer=qwen_tokenizer(),
         transformer=ZImageTransformer2DModel(
             in_channels=4,
             dim=32,
@@ -210,7 +210,7 @@ def save_z_image(folder: Path) -> dict[str, Any]:
             axes_lens=[512, 64, 64],
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {
         "family": "ZImagePipeline",
@@ -244,7 +244,7 @@ def save_stable_diffusion_3(folder: Path) -> dict[str, Any]:
             pos_embed_max_size=32,
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {
         "family": "StableDiffusion3Pipeline",
@@ -258,8 +258,8 @@ def save_longcat_image(folder: Path) -> dict[str, Any]:
     pipeline = LongCatImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=autoencoder(shift_factor=0.1, channels=16),
-        text_encoder=_qwen_vl(),
-        tokenizer=_qwen_tokenizer(),
+        text_encoder=qwen_vl(),
+        tokenizer=qwen_tokenizer(),
         text_processor=None,
         transformer=LongCatImageTransformer2DModel(
             in_channels=64,
@@ -271,7 +271,7 @@ def save_longcat_image(folder: Path) -> dict[str, Any]:
             axes_dims_rope=[4, 4, 8],
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {
         "family": "LongCatImagePipeline",
@@ -281,7 +281,8 @@ def save_longcat_image(folder: Path) -> dict[str, Any]:
     }
 
 
-def _qwen_vl() -> Any:
+def qwen_vl(**tokens: int) -> Any:
+    """Without weights to speak of; ``tokens`` are those that stand for pictures."""
     text = {
         "vocab_size": 320,
         "hidden_size": WIDTH,
@@ -302,7 +303,7 @@ def _qwen_vl() -> Any:
         "out_hidden_size": WIDTH,
         "fullatt_block_indexes": [0],
     }
-    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **tokens)
     return Qwen2_5_VLForConditionalGeneration(config)
 
 
@@ -318,8 +319,8 @@ def save_qwen_image(folder: Path) -> dict[str, Any]:
             latents_mean=[0.1, -0.2, 0.3, 0.0],
             latents_std=[1.0, 2.0, 0.5, 1.5],
         ),
-        text_encoder=_qwen_vl(),
-        tokenizer=_qwen_tokenizer(),
+        text_encoder=qwen_vl(),
+        tokenizer=qwen_tokenizer(),
         transformer=QwenImageTransformer2DModel(
             patch_size=2,
             in_channels=16,
@@ -331,7 +332,7 @@ def save_qwen_image(folder: Path) -> dict[str, Any]:
             axes_dims_rope=(4, 6, 6),
         ),
     )
-    _liven(pipeline.transformer)
+    liven(pipeline.transformer)
     pipeline.save_pretrained(folder)
     return {
         "family": "QwenImagePipeline",
@@ -357,7 +358,7 @@ MORE_SAVERS = {**SAVERS, RGB: save_stable_diffusion_rgb}
 """Variants of them, too."""
 
 
-def _liven(network: torch.nn.Module) -> None:
+def liven(network: torch.nn.Module) -> None:
     """Make text and timestep matter: fresh transformers start near to doing nothing."""
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -427,7 +428,7 @@ def _qwen3(kind: type[Qwen3Model] | type[Qwen3ForCausalLM], layers: int) -> Any:
     return kind(config)
 
 
-def _qwen_tokenizer() -> Qwen2Tokenizer:
+def qwen_tokenizer() -> Qwen2Tokenizer:
     """One token a byte."""
     vocabulary = ["<|endoftext|>", *sorted(ByteLevel.alphabet())]
     tokenizer = Qwen2Tokenizer(
