@@ -16,7 +16,7 @@ from python_multipart.multipart import parse_options_header
 from api.edits.pictures import Files
 from api.edits.received import Received
 from api.edits.request import EditRequest
-from shared.errors import BodyTooLarge, InvalidField, InvalidForm
+from shared.errors import BodyTooLarge, InvalidField, InvalidForm, UnsupportedParameter
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -73,6 +73,7 @@ class FormReceiver:
         Raises:
             InvalidForm: it is no form.
             InvalidField: a part of it is not what it may be.
+            UnsupportedParameter: a part of it would change what is drawn, and is not understood.
             BodyTooLarge: a file is larger than allowed.
         """
         try:
@@ -134,6 +135,9 @@ class FormReceiver:
         filename = options.get(b"filename")
         if name in IMAGE_NAMES or name == MASK_NAME:
             self._begin_file(name, filename)
+        elif filename and name in EditRequest.cannot_honour:
+            message = f"'{name}' is not supported: {EditRequest.cannot_honour[name]}."
+            raise UnsupportedParameter(message, param=name)
         elif filename:
             message = f"'{name}' takes no file."
             raise InvalidField(message, param=name)

@@ -10,8 +10,11 @@ from cli.valkey import EmbeddedServer
 from tests.collector import Collector
 from tests.service import RunningService
 from tests.tiny_models import write_catalogue
+from tests.unit.engine.rows.tiny import BEGINS, save_flux2_klein
 
 HERE = Path(__file__).parent
+# Enough steps that previews come before their picture does.
+LOOKING = {"weights": "klein", "transparent": False, "steps": {"low": 2, "medium": 40, "high": 40}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,10 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny` begins with a picture, `looks` looks at several, `plain` draws from words only."""
+    folder = tmp_path_factory.mktemp("models")
     return write_catalogue(
-        tmp_path_factory.mktemp("models"),
-        tiny={},
+        folder,
+        tiny={"edits": BEGINS},
         plain={"transparent": False, "negative_prompt": False},
+        looks={**save_flux2_klein(folder / "klein"), **LOOKING},
     )
 
 
@@ -45,7 +51,7 @@ def tiny_service(
     collector: Collector,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningService]:
-    """Both tiny models, drawn in hundredths of a second. It traces, and logs all that it has to say."""
+    """The tiny models, drawn in hundredths of a second. It traces, and logs all that it has to say."""
     settings = {
         "DARKROOM_TRACING__ENDPOINT": collector.url,
         "DARKROOM_LOG__LEVEL": "debug",

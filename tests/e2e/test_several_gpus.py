@@ -101,7 +101,7 @@ def test_each_gpu_has_a_worker_that_sees_it_alone_and_keeps_it_when_it_is_starte
     for label, uuid in (("gpu0", UUIDS[0]), ("gpu2", UUIDS[2])):
         assert environment_of(workers[label])["CUDA_VISIBLE_DEVICES"] == uuid
         assert workers[label]["device"] == f"{label}: cpu"
-        assert workers[label]["models"] == ["tiny", "plain"]
+        assert workers[label]["models"] == ["tiny", "plain", "looks"]
 
     os.kill(pid_of(workers["gpu2"]), signal.SIGKILL)
     wait_until(lambda: "worker-gpu2 was started again" in up.said, AGAIN_S, "another start")
