@@ -1,14 +1,21 @@
 """Clients that are no dependencies of Darkroom, each installed apart from it."""
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from shared.settings import REPO_ROOT
 
+CLIENTS: Final = Path(__file__).parent / "clients"
+# The newest, and the last of each major version before it that is still much used.
+OFFICIAL: Final = ("1.109.1", "2.54.0", "3.57.0")
+# The newest whose proxy can be installed: later ones want parts that are not published.
+LITELLM: Final = ("litellm[proxy]==1.106.12",)
 KEPT = REPO_ROOT / ".darkroom" / "clients"
 _NPM = ("npm", "install", "--silent", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000")
 
@@ -44,3 +51,8 @@ def javascript_of(source: Path, folder: Path) -> Path:
     if done.returncode != 0:
         pytest.skip(f"npm could not install the clients: {(done.stderr or done.stdout)[-200:]}")
     return copy
+
+
+def told(said: str) -> list[dict[str, Any]]:
+    """What a program wrote, a line of JSON for each call."""
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]

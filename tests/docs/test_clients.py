@@ -1,33 +1,26 @@
 """Other people's clients send what they send by themselves, names and all, and get their pictures."""
 
 import base64
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import openai
 import pytest
 import yaml
+from openai.types import ImagesResponse
 
 from cli.logs import tail
 from cli.ports import LOOPBACK, free_port
 from cli.processes import Child, Program
-from cli.valkey import EmbeddedServer
-from tests.docs.installed import javascript_of, python_with
+from tests.docs.installed import CLIENTS, OFFICIAL, python_with, told
 from tests.e2e.test_examples import look, run
 from tests.service import RunningService
-from tests.tiny_models import write_catalogue
 from tests.waiting import wait_until
 
-CLIENTS: Final = Path(__file__).parent / "clients"
-# The newest, and the last of each major version before it that is still much used.
-OFFICIAL: Final = ("1.109.1", "2.54.0", "3.57.0")
-# The newest whose proxy can be installed: later ones want parts that are not published.
-LITELLM: Final = ("litellm[proxy]==1.106.12",)
 PNG: Final = ("PNG", "RGB")
 DEPLOYMENT: Final = "the-service"
 # The proxy does not start without a key, or with one that can be guessed.
@@ -37,23 +30,6 @@ QUIET: Final = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
 # Installing takes longer than any call.
 pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture(scope="module")
-def service(valkey: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """One tiny model, which is the default; nothing about the clients' names is set."""
-    folder = tmp_path_factory.mktemp("clients")
-    settings = {
-        "DARKROOM_REDIS__PREFIX": "clients:",
-        "DARKROOM_MODELS__CATALOGUE": str(write_catalogue(folder / "models", tiny={"transparent": False})),
-    }
-    with RunningService(folder, valkey.url, **settings) as service:
-        yield service
-
-
-def told(said: str) -> list[dict[str, Any]]:
-    """What a program wrote, a line of JSON for each call."""
-    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
 def drawn(folder: Path) -> set[str]:
@@ -77,12 +53,6 @@ def test_the_official_client(service: RunningService, tmp_path: Path, version: s
     assert look(tmp_path / "dall-e-2.png")[1] == (512, 512)
 
 
-@pytest.fixture(scope="module")
-def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Programs for Node, with their clients."""
-    return javascript_of(CLIENTS / "javascript", tmp_path_factory.mktemp("javascript"))
-
-
 def test_the_official_client_for_javascript(
     service: RunningService, javascript: Path, tmp_path: Path
 ) -> None:
@@ -100,12 +70,6 @@ def test_the_ai_sdk(service: RunningService, javascript: Path, tmp_path: Path) -
     assert [call["different"] for call in calls] == [1, 1, 2, 2]
     assert all(call["tokens"] for call in calls)
     assert drawn(tmp_path) == {"gpt-image-1", "dall-e-3"}
-
-
-@pytest.fixture(scope="module")
-def litellm() -> Path:
-    """Python of an environment with LiteLLM and its proxy."""
-    return python_with("litellm", *LITELLM)
 
 
 def test_litellm_s_library(service: RunningService, litellm: Path, tmp_path: Path) -> None:
@@ -158,7 +122,9 @@ def test_litellm_s_proxy_does_not_take_what_the_service_lacks_for_its_death(
     ):
 
         def draw() -> Path:
-            answer = client.images.generate(model=DEPLOYMENT, prompt="Black Swan")
+            return kept(client.images.generate(model=DEPLOYMENT, prompt="Black Swan"))
+
+        def kept(answer: ImagesResponse) -> Path:
             assert answer.data
             assert answer.data[0].b64_json
             file = tmp_path / "swan.png"
@@ -170,8 +136,11 @@ def test_litellm_s_proxy_does_not_take_what_the_service_lacks_for_its_death(
         with pytest.raises(openai.BadRequestError, match="response_format"):
             client.images.generate(model=DEPLOYMENT, prompt="Black Swan", response_format="url")
         assert look(draw())[0] == "PNG"
-        with first.open("rb") as picture, pytest.raises(openai.BadRequestError) as refused:
-            client.images.edit(model=DEPLOYMENT, image=picture, prompt="A white swan")
-        assert "unsupported_endpoint" in str(refused.value.body)
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.images.edit(model=DEPLOYMENT, image=[first, first], prompt="A white swan")
+        assert "unsupported_value" in str(refused.value.body)
+        assert (
+            look(kept(client.images.edit(model=DEPLOYMENT, image=first, prompt="A white swan")))[0] == "PNG"
+        )
 
         assert look(draw())[0] == "PNG"

@@ -228,7 +228,7 @@ async def test_the_async_client_gets_previews(async_client: openai.AsyncOpenAI, 
 
 
 def open_webui(service: RunningService, *images: Path, one_alone: bool = False, **fields: str) -> bytes:
-    """Ask as Open WebUI's OpenAI engine for edits does, in 0.9 as in its source of 2026.
+    """Ask as Open WebUI's engine of OpenAI does for an edit, in its source of 2026 (commit 02530d5).
 
     Each text is a part of a type of its own; in a chat, pictures are `image[]` even where there is one.
     """

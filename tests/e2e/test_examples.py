@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -101,6 +102,34 @@ def test_what_open_webui_sends(tiny_service: RunningService, tmp_path: Path) -> 
     assert look(file) == ("PNG", (512, 512), "RGB")
 
 
+EDITED = {"apple.png": "RGBA", "pear.png": "RGB", "kept-apple.png": "RGB"}
+
+
+def assert_edited(folder: Path) -> None:
+    """A picture, another that was made of it, and one in which what was opaque in the first is as it was."""
+    assert {file.name: look(file) for file in folder.glob("*.png")} == {
+        name: ("PNG", (512, 512), mode) for name, mode in EDITED.items()
+    }
+    apple, pear, kept = (np.asarray(Image.open(folder / name)) for name in EDITED)
+    opaque = apple[..., 3] == 255
+    assert opaque.any()
+    assert (kept[opaque] == apple[opaque][:, :3]).all()
+    assert (kept[~opaque] != apple[~opaque][:, :3]).any()
+    assert (pear != apple[..., :3]).any(axis=-1).mean() > 0.5
+
+
+def test_an_edit_with_curl(tiny_service: RunningService, tmp_path: Path) -> None:
+    run(tiny_service, tmp_path, "bash", EXAMPLES / "curl_edit.sh")
+
+    assert_edited(tmp_path)
+
+
+def test_an_edit_with_the_official_client(tiny_service: RunningService, tmp_path: Path) -> None:
+    run(tiny_service, tmp_path, sys.executable, EXAMPLES / "openai_edit.py")
+
+    assert_edited(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's folder with its one dependency, as `npm install` makes it."""
@@ -129,6 +158,14 @@ def test_the_official_client_for_javascript(
     run(tiny_service, javascript, "node", "draw.js", tmp_path / "swan.png")
 
     assert look(tmp_path / "swan.png") == ("PNG", (1024, 1024), "RGB")
+
+
+def test_an_edit_with_the_official_client_for_javascript(
+    tiny_service: RunningService, javascript: Path, tmp_path: Path
+) -> None:
+    run(tiny_service, javascript, "node", "edit.js", tmp_path)
+
+    assert_edited(tmp_path)
 
 
 def test_no_example_is_left_out() -> None:
