@@ -46,6 +46,7 @@ class Resources:
 
     def start(self) -> None:
         """Start what runs beside the requests."""
+        self.intake.start()
         self.waiting.start()
 
     async def close(self) -> None:

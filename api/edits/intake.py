@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Final, NoReturn, ParamSpec, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from api.edits.form import FormReceiver, boundary_of
 from api.edits.pictures import PictureError
 from api.edits.received import Received
 from api.edits.request import of_form
+from api.edits.spool import Spool
 from api.http.content import JSON, check_content, kind_of
 from api.provided import provided
 from shared.errors import (
@@ -84,10 +84,16 @@ class Intake:
         self._settings = settings
         self.apart = Apart(settings.max_decoders, settings.reading_timeout_s)
         self._turns = asyncio.Semaphore(settings.max_uploads)
+        self._spool = Spool()
+
+    def start(self) -> None:
+        """Remove what processes left behind that were killed while they took something in."""
+        self._spool.clear()
 
     async def close(self) -> None:
-        """End what runs beside."""
+        """End what runs beside, and remove what is left here."""
         await self.apart.close()
+        self._spool.close()
 
     @asynccontextmanager
     async def receiving(self, request: Request) -> AsyncIterator[tuple[Received, Path]]:
@@ -102,8 +108,7 @@ class Intake:
         """
         kind = _checked(request.headers, self._settings.max_upload_bytes)
         async with self._turn():
-            with TemporaryDirectory(prefix="darkroom-upload-") as name:
-                folder = Path(name)
+            with self._spool.folder() as folder:
                 try:
                     async with asyncio.timeout(self._settings.upload_timeout_s):
                         receive = self._json if kind == JSON else self._form

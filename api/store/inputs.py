@@ -65,5 +65,7 @@ class InputStore:
 
 
 def _put(pipe: Any, *, name: str, field: str, file: bytes) -> None:  # noqa: ANN401 - as all that fills a pipe
-    pipe.hset(name, field, file)
+    # The end before the file: a connection that is cut between the two would leave one that never goes.
+    pipe.hset(name, field, b"")
     pipe.pexpire(name, _ORPHAN_MS)
+    pipe.hset(name, field, file)

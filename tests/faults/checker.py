@@ -17,7 +17,10 @@ import redis
 from PIL import Image
 
 from tests.faults.harness.events import Event
+from tests.faults.harness.sent import digest, sent
 
+# Pictures whose job was never made are gone so soon; those of a job would be there for its whole deadline.
+ORPHAN_MS: Final = 60_000
 TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 # Keys that a quiet service may have for ever; every other one has a time to live or must have gone.
 LASTING: Final = (
@@ -27,6 +30,7 @@ LASTING: Final = (
 # Keys that live as long as work does: none may be left, not even one that would expire.
 OF_WORK: Final = (
     r"queue:.*|newer:.*|lanes:.*|lane:.*|backlog:.*|leases|deadlines|unfinished:.*|held|holders:.*|owed:.*"
+    r"|inputs|input_bytes|input_bytes:.*"
 )
 
 
@@ -63,6 +67,7 @@ class Checker:
         found += self._announced_once(records, forgotten_at_ms)
         found += self._keys()
         found += self._counted_bytes()
+        found += self._inputs()
         found += self._counted_ends(records)
         found += _drawn_by_attempts(records, events)
         for job_id, record in records.items():
@@ -109,6 +114,23 @@ class Checker:
         counted = int(self._store.get(f"{self._prefix}result_bytes") or 0)
         return [] if total == counted else [f"result_bytes is {counted}, its parts are {total}"]
 
+    def _inputs(self) -> list[str]:
+        """No file that a job began with outlives it, and what is counted is what is there."""
+        names = [name for name in self._names() if name.startswith("input:")]
+        left = {name: self._store.pttl(self._prefix + name) for name in names}
+        found = [f"{name} is left for {ms} ms" for name, ms in left.items() if not 0 <= ms <= ORPHAN_MS]
+        counts: Counter[str] = Counter()
+        for member in self._store.zrange(f"{self._prefix}inputs", 0, -1):
+            _, size, owner = member.decode().split()
+            counts.update({"input_bytes": int(size), f"input_bytes:{owner}": int(size)})
+        counters = [name for name in self._names() if re.fullmatch("input_bytes(:.*)?", name)]
+        counted = Counter({name: int(self._store.get(self._prefix + name) or 0) for name in counters})
+        return found + [
+            f"{name} is {counted[name]}, its parts are {counts[name]}"
+            for name in sorted(counts | counted)
+            if counts[name] != counted[name]
+        ]
+
     def _counted_ends(self, records: dict[str, dict[str, str]]) -> list[str]:
         """Each job's end is in the metrics' counters once, and its error where it failed."""
         ended = Counter(f"{record['model']}:ended:{record['status']}" for record in records.values())
@@ -140,10 +162,11 @@ class Checker:
             for words in map(_words, drawn)
             if words != (job_id, record["token"])
         ]
-        digest = hashlib.sha256(b"".join(drawn)).hexdigest()
+        found += _edited_well(job_id, record, drawn)
+        whole = hashlib.sha256(b"".join(drawn)).hexdigest()
         logged = [e.sha256 for e in events if e.event == "end" and e.token == record["token"]]
         return found + (
-            [] if logged == [digest] else [f"job {job_id}: its winner drew {logged}, not {digest}"]
+            [] if logged == [whole] else [f"job {job_id}: its winner drew {logged}, not {whole}"]
         )
 
 
@@ -159,6 +182,25 @@ def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
         "worker_lost": len(losses) >= int(record["max_attempts"]),
     }
     return [] if reasons.get(code, False) else [f"job {job_id} failed with {code} for no reason: {record}"]
+
+
+def _edited_well(job_id: str, record: dict[str, str], drawn: Sequence[bytes]) -> list[str]:
+    """What was drawn is of the pictures that were sent, and outside of the mask it is what they were."""
+    came = sent(json.loads(record["params"])["prompt"])
+    if came is None:
+        return []
+    found = []
+    for file in drawn:
+        with Image.open(io.BytesIO(file)) as picture:
+            if picture.info.get("inputs") != digest((came.image,), came.mask):
+                found.append(f"job {job_id}: an image was drawn of other pictures than were sent")
+            elif came.mask is not None and _kept(picture, came.mask) != _kept(came.image, came.mask):
+                found.append(f"job {job_id}: an image is another outside of its mask")
+    return found
+
+
+def _kept(picture: Image.Image, mask: Image.Image) -> bytes:
+    return Image.composite(Image.new("RGB", picture.size), picture, mask).tobytes()
 
 
 def _words(image: bytes) -> tuple[str, str]:

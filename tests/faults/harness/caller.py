@@ -7,8 +7,10 @@ from typing import Any, Self
 import httpx2
 
 from tests.faults.harness.lasting import lasting
+from tests.faults.harness.sent import sent
 
 GENERATIONS = "/v1/images/generations"
+EDITS = "/v1/images/edits"
 JOBS = "/v1/images/jobs"
 
 
@@ -40,18 +42,18 @@ class Caller:
     async def draw(
         self, prompt: str, *, headers: dict[str, str] | None = None, timeout_s: float = 60.0, **fields: Any
     ) -> httpx2.Response:
-        """Ask for a picture and hold the call."""
-        body = {"prompt": prompt, "size": "64x64", **fields}
-        response = await self._http.post(GENERATIONS, json=body, headers=headers or {}, timeout=timeout_s)
+        """Ask for a picture and hold the call; where the prompt tells of pictures, they are sent to be edited."""
+        path, request = _request(prompt, fields)
+        response = await self._http.post(path, **request, headers=headers or {}, timeout=timeout_s)
         if job_id := response.headers.get("x-job-id"):
             self.accepted.append(job_id)
         return response
 
     async def stream(self, prompt: str) -> tuple[int, list[str], str]:
         """Ask for a picture as events; return the status, the events' names, and the last one's data."""
-        body = {"prompt": prompt, "size": "64x64", "stream": True, "partial_images": 2}
+        path, request = _request(prompt, {"stream": True, "partial_images": 2})
         names, data = [], ""
-        async with self._http.stream("POST", GENERATIONS, json=body) as response:
+        async with self._http.stream("POST", path, **request) as response:
             if response.status_code != httpx2.codes.OK:
                 return response.status_code, [], (await response.aread()).decode()
             self.accepted.append(response.headers["x-job-id"])
@@ -103,3 +105,11 @@ class Caller:
                         return
                 else:
                     await lasting(0.2)
+
+
+def _request(prompt: str, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return where to ask, and how httpx is to send it."""
+    pictures = sent(prompt)
+    if pictures is not None:
+        return EDITS, pictures.request({"prompt": prompt, **fields})
+    return GENERATIONS, {"json": {"prompt": prompt, "size": "64x64", **fields}}

@@ -1,5 +1,6 @@
 """Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves, who
-insist at another process, who want another picture of the same, and who ask for everything at once."""
+insist at another process, who want another picture of the same, and who ask for everything at once; every
+third of them sends pictures to be edited."""
 
 import asyncio
 import base64
@@ -129,7 +130,7 @@ class Load:
 
     async def _ask_for_more(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
         """Ask for the same as ever, a few times in a row: no answer is ever one that this owner has had."""
-        same = f"{prompt.partition('.')[0]}, as ever slow:5"
+        same = f"{prompt.partition('.')[0]}, as ever slow:5{rng.choice(['', ' picture:4', ' picture:5:masked'])}"
         for _ in range(rng.randint(2, 4)):
             response = await self._insist(rng, caller, other, same)
             if response is None or response.status_code != httpx2.codes.OK:
@@ -149,7 +150,7 @@ class Load:
         end = names[-1].rpartition(".")[2] if names else "cut"
         self.answers[f"stream {end}"] += 1
         code = json.loads(data)["error"]["code"] if end == "error" else ""
-        if names.count("image_generation.completed") > 1 or (
+        if sum(name.endswith(".completed") for name in names) > 1 or (
             end == "error" and code not in EXPECTED_CODES | {"store_unavailable", "service_stopping"}
         ):
             self.problems.append(f"stream of {prompt}: {names} {code}")
@@ -183,16 +184,20 @@ class Load:
             self.problems.append(f"{status} {code} for {prompt}: {response.text[:200]}")
 
 
+EDITED: Final = 0.35
+"""How many of all calls send pictures."""
 # How often in a thousand a prompt misbehaves, and how.
 POISONS: Final = {"kill": 8, "hang-once": 6, "raise": 20, "oom-once": 20, "oom-always": 20}
 
 
 def _words(rng: random.Random) -> str:
-    """Return how long each step takes, and what goes wrong, if anything."""
+    """Return how long each step takes, which pictures are sent, and what goes wrong, if anything."""
     # As a regular expression finds it: the first such word of a prompt counts.
     words = [f"slow:{rng.choice([5, 10, 20, 40, 100])}"]
     for poison, chance in POISONS.items():
         if rng.random() < chance / 1000:
             words.append(f"poison:{poison}")
             break
+    if rng.random() < EDITED:
+        words.append(f"picture:{rng.randrange(10**6)}{rng.choice(['', ':masked'])}{rng.choice(['', ':json'])}")
     return " ".join(words)

@@ -1,6 +1,7 @@
 """An engine without torch: it takes the steps, draws a small real PNG and misbehaves by words of the prompt.
 
-Everything around it is the real worker. It has the names and the manners of ``worker.engine``.
+Everything around it is the real worker. It has the names and the manners of ``worker.engine``. What it draws of
+pictures says which it was given, and is outside of a mask what they were.
 
 ``slow:MS`` takes so long for each step (default 20) · ``poison:kill`` ends its own process · ``poison:raise``
 raises · ``poison:hang`` never takes another step · ``poison:hang-once`` neither, at a job's first attempt ·
@@ -26,6 +27,7 @@ from PIL import Image, PngImagePlugin
 
 from shared.catalogue import ModelSpec
 from shared.errors import AttemptCancelled, DarkroomError, GenerationFailed, OutOfDeviceMemory
+from tests.faults.harness.sent import digest
 from worker.engine.request import ImageRequest, ImageResult
 from worker.ledger import Held
 
@@ -178,6 +180,11 @@ def _png(row: Row, seed: int) -> bytes:
     words.add_text("job", row.held.attempt.job_id)
     words.add_text("token", row.held.attempt.token)
     colour = tuple(hashlib.sha256(str(seed).encode()).digest()[:3])
+    picture = Image.new("RGB", (row.request.width, row.request.height), colour)
+    if (edit := row.request.edit) is not None:
+        words.add_text("inputs", digest(edit.images, edit.mask))
+        if edit.mask is not None:
+            picture = Image.composite(picture, edit.images[0], edit.mask)
     file = io.BytesIO()
-    Image.new("RGB", (row.request.width, row.request.height), colour).save(file, "PNG", pnginfo=words)
+    picture.save(file, "PNG", pnginfo=words)
     return file.getvalue()

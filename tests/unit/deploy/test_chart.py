@@ -205,6 +205,8 @@ def test_an_ingress_waits_as_long_as_a_call_is_held_and_collects_nothing() -> No
 
     assert int(annotations[f"{nginx}/proxy-read-timeout"]) > ApiSettings().sync_timeout_s
     assert annotations[f"{nginx}/proxy-buffering"] == "off"
+    largest = int(annotations[f"{nginx}/proxy-body-size"].removesuffix("m")) * 1024**2
+    assert largest == ApiSettings().max_upload_bytes
     assert ingress["spec"]["tls"] == [{"hosts": ["pictures.example.com"], "secretName": "pictures-tls"}]
 
 
