@@ -94,6 +94,7 @@ class Run:
         )
         problems += self._threads()
         problems += self._crashes()
+        problems += [f"the upload {path} is left" for path in self._cluster.uploads()]
         return Outcome(
             seed=self._seed,
             seconds=self._seconds,

@@ -165,9 +165,7 @@ class Checker:
         found += _edited_well(job_id, record, drawn)
         whole = hashlib.sha256(b"".join(drawn)).hexdigest()
         logged = [e.sha256 for e in events if e.event == "end" and e.token == record["token"]]
-        return found + (
-            [] if logged == [whole] else [f"job {job_id}: its winner drew {logged}, not {whole}"]
-        )
+        return found + ([] if logged == [whole] else [f"job {job_id}: its winner drew {logged}, not {whole}"])
 
 
 def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
@@ -177,7 +175,8 @@ def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
     code = json.loads(record["error"])["code"]
     losses = [line for line in json.loads(record.get("history", "[]")) if line["outcome"] == "worker_lost"]
     reasons = {
-        "generation_failed": re.search(r"poison:(raise|oom)", record["params"]) is not None,
+        # ``lost`` says a test that takes the pictures of an edit away.
+        "generation_failed": re.search(r"poison:(raise|oom|lost)", record["params"]) is not None,
         "deadline_exceeded": int(record["finished_at"]) >= int(record["deadline_at"]),
         "worker_lost": len(losses) >= int(record["max_attempts"]),
     }

@@ -157,6 +157,26 @@ ROWS: Final = (
         "the other's starts next",
         (Measured("flood-jobs-before-another", "jobs started before it", "jobs"),),
     ),
+    _row(
+        "SIGKILL of the worker that draws an edit",
+        "attempt 2 begins with the same pictures; then they are gone",
+        edit_worker_killed="starts again elsewhere",
+    ),
+    _row(
+        "SIGKILL of an API process that takes an edit's pictures in, or has just stored them",
+        "no job; what was stored goes within a minute, what lay on the disk when the process is back",
+        edit_api_killed="",
+    ),
+    _row(
+        "Valkey SIGKILL while an edit's pictures come",
+        "503; nothing is stored, nothing lies on the disk",
+        edit_valkey_away_refuses="refuses",
+    ),
+    _row(
+        "an edit's pictures are lost before a worker has them",
+        "its job fails in words, at its first attempt",
+        edit_pictures_lost="",
+    ),
     _row("the `done` stream is lost", "the sweep wakes who waits", done_stream_lost="answers who waited"),
     _row("a worker's clock an hour off", "no effect", wrong_clock=""),
 )

@@ -83,6 +83,8 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.keys = Keys(PREFIX)
         (folder / "events").mkdir(parents=True, exist_ok=True)
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(exist_ok=True)
         self.events = EventLog(folder / "events")
         self._catalogue = catalogue
         self._settings = settings
@@ -201,6 +203,10 @@ class Cluster:
         self.broker.flushdb()
         self.events.forget()
 
+    def uploads(self) -> list[Path]:
+        """What lies there of pictures that are being sent."""
+        return [path for path in self.temporary.glob("darkroom-uploads-*/*/*") if path.is_file()]
+
     def logs(self, lines: int = 15, width: int = 220) -> str:
         """The end of every log, for a failure's report."""
         shown = []
@@ -240,6 +246,7 @@ class Cluster:
                 {
                     **{f"DARKROOM_{key}": value for key, value in values.items()},
                     "PYTHONUNBUFFERED": "1",
+                    "TMPDIR": str(self.temporary),
                     **(environment or {}),
                 },
             )

@@ -130,7 +130,9 @@ class Load:
 
     async def _ask_for_more(self, rng: random.Random, caller: Caller, other: Caller, prompt: str) -> None:
         """Ask for the same as ever, a few times in a row: no answer is ever one that this owner has had."""
-        same = f"{prompt.partition('.')[0]}, as ever slow:5{rng.choice(['', ' picture:4', ' picture:5:masked'])}"
+        same = (
+            f"{prompt.partition('.')[0]}, as ever slow:5{rng.choice(['', ' picture:4', ' picture:5:masked'])}"
+        )
         for _ in range(rng.randint(2, 4)):
             response = await self._insist(rng, caller, other, same)
             if response is None or response.status_code != httpx2.codes.OK:
@@ -199,5 +201,7 @@ def _words(rng: random.Random) -> str:
             words.append(f"poison:{poison}")
             break
     if rng.random() < EDITED:
-        words.append(f"picture:{rng.randrange(10**6)}{rng.choice(['', ':masked'])}{rng.choice(['', ':json'])}")
+        words.append(
+            f"picture:{rng.randrange(10**6)}{rng.choice(['', ':masked'])}{rng.choice(['', ':json'])}"
+        )
     return " ".join(words)

@@ -2,8 +2,8 @@
 
 All proxies of one ``Network`` share a thread. Faults: cut every connection; a black hole, in which bytes of
 old and new connections wait and are delivered when it heals, as TCP's retransmissions would; stranded
-connections, which stay silent for ever while new ones work; and replies that are lost after their command
-was done.
+connections, which stay silent for ever while new ones work; replies that are lost after their command was
+done; and a black hole that begins with a certain command, which does not arrive.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ class Connection:
             while data := await reader.read(CHUNK):
                 await self.flowing.wait()
                 if asking:
+                    self._losses.stop_at(data)
+                    await self.flowing.wait()
                     self._reply_is_lost |= self._losses.hit(data)
                 elif self._reply_is_lost:
                     self.abort()
@@ -56,6 +58,14 @@ class Losses:
 
     needle: bytes = b""
     left: int = 0
+    barrier: bytes = b""
+    stop: Callable[[], None] = lambda: None
+
+    def stop_at(self, data: bytes) -> None:
+        """Let nothing flow from these bytes on, where they are the ones."""
+        if self.barrier and self.barrier in data:
+            self.barrier = b""
+            self.stop()
 
     def hit(self, data: bytes) -> bool:
         """Whether the reply to these bytes is to be lost."""
@@ -89,6 +99,15 @@ class Proxy:
     def black_hole(self) -> None:
         """Deliver nothing, in either direction, until :meth:`heal`."""
         self._network.do(self._swallow)
+
+    def black_hole_at(self, needle: bytes) -> None:
+        """Do :meth:`black_hole` at the first command that contains ``needle``."""
+        self._losses.stop, self._losses.barrier = self._swallow, needle
+
+    @property
+    def flowing(self) -> bool:
+        """Whether anything is delivered."""
+        return self._open
 
     def strand(self) -> None:
         """Deliver nothing on the connections there are, ever again; new ones work."""
@@ -129,7 +148,7 @@ class Proxy:
 
     def _heal(self) -> None:
         self._open = True
-        self._losses.left = 0
+        self._losses.left, self._losses.barrier = 0, b""
         for connection in self._connections:
             if not connection.stranded:
                 connection.flowing.set()
