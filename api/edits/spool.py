@@ -1,7 +1,7 @@
 """Where the files of uploads lie: one folder of this process, with one in it for each upload.
 
-A process that is killed takes nothing away with it. So each holds a lock on its folder for as long as it lives,
-which the system takes from it however it ends, and the next one removes every folder on which there is none.
+A process that is killed takes nothing away with it. So each holds a lock on its folder for as long as it
+lives, which the system takes from it however it ends, and the next one removes every folder without one.
 """
 
 import fcntl

@@ -17,6 +17,30 @@ from tests.faults.harness.look import Look
 
 Break = Callable[[Cluster, str], object]
 
+
+def swapped(cluster: Cluster, job_id: str, word: str) -> None:
+    """Let the job have asked for an edit of other pictures than it was given."""
+    key = f"{PREFIX}job:{job_id}"
+    params = json.loads(cluster.store.hget(key, "params"))
+    params["prompt"] = re.sub(r"picture:\S+", word, params["prompt"])
+    cluster.store.hset(key, "params", json.dumps(params))
+
+
+def spoiled(cluster: Cluster, job_id: str) -> None:
+    """Change a pixel at the edge that the mask keeps, and nothing that the picture says of itself."""
+    key = f"{PREFIX}result:{job_id}"
+    with Image.open(io.BytesIO(base64.b64decode(cluster.store.hget(key, "0")))) as picture:
+        words = PngInfo()
+        for name in ("job", "token", "inputs"):
+            words.add_text(name, picture.info[name])
+        last = (picture.width - 1, picture.height - 1)
+        red, *others = picture.getpixel(last)
+        picture.putpixel(last, (red ^ 1, *others))
+        file = io.BytesIO()
+        picture.save(file, "PNG", pnginfo=words)
+    cluster.store.hset(key, "0", base64.b64encode(file.getvalue()))
+
+
 BREAKS: dict[str, Break] = {
     "would stay for ever": lambda cluster, _: cluster.store.set(f"{PREFIX}stray", 1),
     "key leases is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}leases", {job: 1}),
@@ -47,32 +71,9 @@ BREAKS: dict[str, Break] = {
         f"{PREFIX}inputs", {f"{job} 9 owner": 1}
     ),
     "drawn of other pictures": lambda cluster, job: swapped(cluster, job, "picture:8:masked"),
-    "another outside of its mask": lambda cluster, job: spoiled(cluster, job),
+    "another outside of its mask": spoiled,
     "has no record": lambda cluster, job: cluster.store.delete(f"{PREFIX}job:{job}"),
 }
-
-
-def swapped(cluster: Cluster, job_id: str, word: str) -> None:
-    """Let the job have asked for an edit of other pictures than it was given."""
-    key = f"{PREFIX}job:{job_id}"
-    params = json.loads(cluster.store.hget(key, "params"))
-    params["prompt"] = re.sub(r"picture:\S+", word, params["prompt"])
-    cluster.store.hset(key, "params", json.dumps(params))
-
-
-def spoiled(cluster: Cluster, job_id: str) -> None:
-    """Change a pixel at the edge that the mask keeps, and nothing that the picture says of itself."""
-    key = f"{PREFIX}result:{job_id}"
-    with Image.open(io.BytesIO(base64.b64decode(cluster.store.hget(key, "0")))) as picture:
-        words = PngInfo()
-        for name in ("job", "token", "inputs"):
-            words.add_text(name, picture.info[name])
-        last = (picture.width - 1, picture.height - 1)
-        red, *others = picture.getpixel(last)
-        picture.putpixel(last, (red ^ 1, *others))
-        file = io.BytesIO()
-        picture.save(file, "PNG", pnginfo=words)
-    cluster.store.hset(key, "0", base64.b64encode(file.getvalue()))
 
 
 @pytest.mark.parametrize("finding", sorted(BREAKS))

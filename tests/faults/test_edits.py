@@ -1,4 +1,4 @@
-"""Edits: what becomes of the pictures that are sent, whatever breaks while they are on their way or drawn from."""
+"""Edits: what becomes of the pictures that are sent, whatever breaks while they come or are drawn from."""
 
 import asyncio
 import json

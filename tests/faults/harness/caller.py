@@ -42,7 +42,7 @@ class Caller:
     async def draw(
         self, prompt: str, *, headers: dict[str, str] | None = None, timeout_s: float = 60.0, **fields: Any
     ) -> httpx2.Response:
-        """Ask for a picture and hold the call; where the prompt tells of pictures, they are sent to be edited."""
+        """Ask for a picture and hold the call; pictures that the prompt tells of are sent to be edited."""
         path, request = _request(prompt, fields)
         response = await self._http.post(path, **request, headers=headers or {}, timeout=timeout_s)
         if job_id := response.headers.get("x-job-id"):

@@ -1,7 +1,7 @@
-"""The pictures that callers send: told by words of the prompt, so that whoever reads it knows them to the pixel.
+"""The pictures that callers send: told by words of the prompt, so that whoever reads it knows every pixel.
 
-``picture:SEED`` is noise, ``picture:SEED:masked`` the same with a mask of which the left half is drawn anew, and
-``picture:SEED:json`` goes out as JSON and not as a form; ``picture:SEED:masked:json`` is both.
+``picture:SEED`` is noise, ``picture:SEED:masked`` the same with a mask, of which the left half is drawn anew,
+and ``picture:SEED:json`` goes out as JSON and not as a form; ``picture:SEED:masked:json`` is both.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """An engine without torch: it takes the steps, draws a small real PNG and misbehaves by words of the prompt.
 
-Everything around it is the real worker. It has the names and the manners of ``worker.engine``. What it draws of
-pictures says which it was given, and is outside of a mask what they were.
+Everything around it is the real worker. It has the names and the manners of ``worker.engine``. What it draws
+of pictures says which it was given, and is outside of a mask what they were.
 
 ``slow:MS`` takes so long for each step (default 20) · ``poison:kill`` ends its own process · ``poison:raise``
 raises · ``poison:hang`` never takes another step · ``poison:hang-once`` neither, at a job's first attempt ·

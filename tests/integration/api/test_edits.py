@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,22 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="module")
+def whole(serve_module: Serve) -> Service:
+    """The service of the module: what decodes its pictures takes a second to start."""
+    models = ("tiny", "looks", "plain")
+    return serve_module(models=models, model_settings={"enabled": models})
+
+
 @pytest.fixture
-def service(serve: Serve) -> Service:
-    return serve(models=("tiny", "looks", "plain"), model_settings={"enabled": ("tiny", "looks", "plain")})
+def service(whole: Service) -> Iterator[Service]:
+    """The same, alive and without a job."""
+    whole.worker.beat()
+    yield whole
+    client = whole.worker.client
+    names = client.scan_iter(match=f"{whole.key('')}*", count=1000)
+    if stale := [name for name in names if not name.startswith(whole.key("serving").encode())]:
+        client.delete(*stale)
 
 
 def edit(
