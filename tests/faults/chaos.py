@@ -47,12 +47,15 @@ class Outcome:
     statuses: Counter[str]
     accepted: int
     settled_s: float
+    edits: int = 0
+    """How many of the jobs began with pictures."""
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}, {self.seconds:g} s: {sum(self.faults.values())} faults",
-            f"{self.accepted} jobs accepted, all ended {self.settled_s:.1f} s after everything was mended",
+            f"{self.accepted} jobs accepted, {self.edits} of them edits",
+            f"all ended {self.settled_s:.1f} s after everything was mended",
             "faults: " + ", ".join(f"{kind} {times}" for kind, times in sorted(self.faults.items())),
             "jobs: " + ", ".join(f"{status} {times}" for status, times in self.statuses.most_common()),
             "answers: " + ", ".join(f"{answer} {times}" for answer, times in self.answers.most_common()),
@@ -103,6 +106,7 @@ class Run:
             statuses=checker.statuses(),
             accepted=len(set(load.accepted)),
             settled_s=settled_s,
+            edits=checker.edits(),
             problems=problems,
         )
 

@@ -52,6 +52,10 @@ class Checker:
         """Return how many jobs ended how."""
         return Counter(record["status"] for record in self._records().values())
 
+    def edits(self) -> int:
+        """Return how many jobs began with pictures."""
+        return sum(sent(_prompt(record)) is not None for record in self._records().values())
+
     def problems(
         self, accepted: Sequence[str], events: Sequence[Event], *, forgotten_at_ms: int = 0
     ) -> list[str]:
@@ -185,7 +189,7 @@ def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
 
 def _edited_well(job_id: str, record: dict[str, str], drawn: Sequence[bytes]) -> list[str]:
     """What was drawn is of the pictures that were sent, and outside of the mask it is what they were."""
-    came = sent(json.loads(record["params"])["prompt"])
+    came = sent(_prompt(record))
     if came is None:
         return []
     found = []
@@ -196,6 +200,11 @@ def _edited_well(job_id: str, record: dict[str, str], drawn: Sequence[bytes]) ->
             elif came.mask is not None and _kept(picture, came.mask) != _kept(came.image, came.mask):
                 found.append(f"job {job_id}: an image is another outside of its mask")
     return found
+
+
+def _prompt(record: dict[str, str]) -> str:
+    prompt: str = json.loads(record["params"])["prompt"]
+    return prompt
 
 
 def _kept(picture: Image.Image, mask: Image.Image) -> bytes:

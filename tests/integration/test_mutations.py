@@ -48,7 +48,40 @@ MUTATIONS = {
     "owner check of cancel": ("cancel.lua", "not job or job.owner ~= ARGV[3]", "not job"),
 }
 
+# The same of the pictures that jobs begin with.
+OF_INPUTS = {
+    "end of the pictures with their job": (
+        "prelude.lua",
+        "if job.input_bytes > 0 then drop_input(input(job.id, job.input_bytes, job.owner)) end",
+        "",
+    ),
+    "deletion of their files": ("prelude.lua", "redis.call('DEL', key('input', id))", ""),
+    "guard of what is counted once": (
+        "prelude.lua",
+        "if redis.call('ZREM', key('inputs'), member) == 0 then return end",
+        "redis.call('ZREM', key('inputs'), member)",
+    ),
+    "look for those that were forgotten": (
+        "reap.lua",
+        "'LIMIT', 0, most)) do drop_input(member) end",
+        "'LIMIT', 0, most)) do end",
+    ),
+    "look for what is to be there": (
+        "submit.lua",
+        "if redis.call('EXISTS', key('input', id)) == 0 then return {-10} end",
+        "",
+    ),
+    "bound of an owner": ("submit.lua", "own > 0 and own + input_bytes > max_owner_input_bytes", "false"),
+    "bound of all": ("submit.lua", "all > 0 and all + input_bytes > max_input_bytes", "false"),
+    "life as long as the job's": (
+        "submit.lua",
+        "redis.call('PEXPIRE', key('input', id), deadline_ms + 60000)",
+        "",
+    ),
+}
+
 SUITE = ("tests/unit/shared/test_job_scripts.py", "-k", "valkey")
+SUITE_OF_INPUTS = ("tests/unit/shared/test_job_inputs.py",)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +94,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def red(folder: Path) -> bool:
+def red(folder: Path, suite: tuple[str, ...]) -> bool:
     """Whether the suite fails in the copy; one that cannot run is no proof."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *SUITE]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *suite]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     return done.returncode == 1
@@ -71,15 +104,16 @@ def red(folder: Path) -> bool:
 
 @pytest.mark.integration
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", [*MUTATIONS, *OF_INPUTS])
 def test_a_guard_taken_out_is_noticed(copy: Path, name: str) -> None:
-    script, text, instead = MUTATIONS[name]
+    script, text, instead = {**MUTATIONS, **OF_INPUTS}[name]
+    suite = SUITE_OF_INPUTS if name in OF_INPUTS else SUITE
     path = copy / "shared" / "jobs" / "lua" / script
     whole = path.read_text(encoding="utf-8")
     assert whole.count(text) == 1
 
     path.write_text(whole.replace(text, instead), encoding="utf-8")
     try:
-        assert red(copy), f"nothing noticed that the {name} is gone"
+        assert red(copy, suite), f"nothing noticed that the {name} is gone"
     finally:
         path.write_text(whole, encoding="utf-8")

@@ -144,3 +144,17 @@ def test_what_an_older_version_left_is_found_when_no_job_can_need_it(
 
     wait_until(lambda: store.reap() and counted(caller) == (0, 0), what="the reaper")
     assert not caller.client.exists(caller.keys.input("one"))
+
+
+def test_what_the_reaper_has_dropped_is_not_dropped_again_with_its_job(
+    caller: Caller, store: WorkerStore
+) -> None:
+    edit(caller, "one")
+    (member,) = caller.client.zrange(caller.keys.inputs, 0, -1)
+    caller.client.zadd(caller.keys.inputs, {member: 1})
+    wait_until(lambda: store.reap() and counted(caller) == (0, 0), what="the reaper")
+    edit(caller, "two")
+
+    caller.cancel("one")
+
+    assert counted(caller) == (100, 100)
