@@ -28,7 +28,7 @@ _MAX_ANSWER_BYTES: Final = 4 * 1024**2
 
 
 class ReaderLostError(Exception):
-    """The process that was asked has ended, or was ended."""
+    """The process that was asked has ended, as of too little memory, or was ended."""
 
 
 class Apart:
@@ -38,7 +38,8 @@ class Apart:
         most: how many there are at a time; others wait.
         timeout_s: after so long one is ended.
 
-    Every method that reads raises TimeoutError where that took too long, and ReaderLostError.
+    Every method that reads raises TimeoutError where that took too long, ReaderLostError, and OSError of a
+    full or broken disk.
     """
 
     def __init__(self, most: int, timeout_s: float) -> None:
@@ -71,7 +72,7 @@ class Apart:
     async def _ask(self, question: Message) -> Any:  # noqa: ANN401 - whatever JSON holds
         async with self._turns:
             while self._idle:
-                # Lost, it may have gone while it waited, which is nobody's fault: a new one is asked.
+                # Lost, it may have gone while it waited, or by what came before: a new one is asked.
                 with suppress(ReaderLostError):
                     return await self._asked(self._idle.pop(), question)
             return await self._asked(await _started(), question)
@@ -120,4 +121,6 @@ def _found(answer: Message) -> Any:  # noqa: ANN401 - whatever JSON holds
         raise PictureError(answer["picture"], answer["reason"])
     if "kind" in answer:
         raise DocumentError(Wrong[answer["kind"]], answer["message"], answer["param"])
+    if "errno" in answer:
+        raise OSError(answer["errno"], os.strerror(answer["errno"]))
     return answer["found"]

@@ -1,6 +1,7 @@
 """Takes in a request that brings pictures: its body to the disk, its pictures looked at and made plain."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FORM: Final = "multipart/form-data"
+# There is no room on the disk, or none for us.
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # How long a body waits for its turn to be read before it is refused.
 _TURN_S: Final = 5.0
 
@@ -102,20 +105,15 @@ class Intake:
         Raises:
             NotForm: it is neither a form nor JSON.
             BodyTooLarge: it is larger than allowed, or one of its files is.
-            QueueFull: too many others are read now.
+            QueueFull: too many others are read now, or the disk has no room for it.
             RequestTimeout: it takes longer than allowed.
             ClientDisconnect: its sender has gone before its end.
         """
         kind = _checked(request.headers, self._settings.max_upload_bytes)
         async with self._turn():
-            with self._spool.folder() as folder:
-                try:
-                    async with asyncio.timeout(self._settings.upload_timeout_s):
-                        receive = self._json if kind == JSON else self._form
-                        received = await receive(request, folder)
-                except TimeoutError as error:
-                    raise RequestTimeout from error
-                yield received, folder
+            with _room(), self._spool.folder() as folder:
+                receive = self._json if kind == JSON else self._form
+                yield await receive(request, folder), folder
 
     async def looked_at(self, received: Received, folder: Path) -> Upload:
         """Return a request's pictures, whose files are what they should be as far as can be seen in front.
@@ -156,6 +154,14 @@ class Intake:
         finally:
             self._turns.release()
 
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._settings.upload_timeout_s):
+                yield
+        except TimeoutError as error:
+            raise RequestTimeout from error
+
     async def _form(self, request: Request, folder: Path) -> Received:
         settings = self._settings
         receiver = FormReceiver(
@@ -165,24 +171,27 @@ class Intake:
             max_file_bytes=settings.max_input_file_bytes,
         )
         with closing(receiver):
-            async for piece in self._pieces(request):
-                receiver.write(piece)
+            async with self._in_time():
+                async for piece in self._pieces(request):
+                    receiver.write(piece)
             received = receiver.end()
         return Received(of_form(received.fields), received.files, received.digests)
 
     async def _json(self, request: Request, folder: Path) -> Received:
         settings, body = self._settings, folder / "body"
         with body.open("wb") as file:
-            async for piece in self._pieces(request):
-                file.write(piece)
+            async with self._in_time():
+                async for piece in self._pieces(request):
+                    file.write(piece)
         try:
             return await self.apart.unpack(
                 body, folder, settings.max_input_images, settings.max_input_file_bytes
             )
         except DocumentError as error:
             _refuse(error)
-        except ReaderLostError as error:
-            message = "The body takes too much memory to be read."
+        except (TimeoutError, ReaderLostError) as error:
+            log.warning("body.not_read", reason=type(error).__name__)
+            message = "The body takes too much time or memory to be read."
             raise BodyTooLarge(message) from error
         finally:
             body.unlink()
@@ -194,6 +203,19 @@ class Intake:
             if size_bytes > self._settings.max_upload_bytes:
                 raise BodyTooLarge
             yield piece
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Say that the disk is full as what it is: nothing that the caller has done."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        log.warning("upload.no_room", reason=error.strerror)
+        message = "There is no room for what is uploaded."
+        raise QueueFull(message, retry_after_s=5) from error
 
 
 def _checked(headers: Mapping[str, str], max_bytes: int) -> str:

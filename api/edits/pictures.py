@@ -118,6 +118,8 @@ def _reading(which: int | None) -> Iterator[None]:
     except (Image.DecompressionBombError, MemoryError):
         raise PictureError(which, "takes too much memory to be read") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk; what Pillow says of a file has no number
         raise PictureError(which, "is broken, or not whole") from error
 
 

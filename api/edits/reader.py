@@ -40,6 +40,8 @@ def answered(question: Message) -> Message:
         return {"picture": error.picture, "reason": error.reason}
     except DocumentError as error:
         return {"kind": error.kind.name, "message": error.message, "param": error.param}
+    except OSError as error:
+        return {"errno": error.errno}
 
 
 def _look(question: Message) -> object:

@@ -1,13 +1,19 @@
 """The whole service on a guarded store: each process as its own user, and what is asked of it there."""
 
 import sys
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from tests.http_caller import ASYNC, JOBS, HttpCaller
+from PIL import Image
+
+from tests.http_caller import ASYNC, JOBS, HttpCaller, Response
+from tests.odd_pictures import RED, masking, plain
 from tests.service import RunningService
 from tests.store_server import StoreServer
 
+EDITS: Final = "/v1/images/edits"
 FAULTS: Final = Path(__file__).parents[1] / "faults"
 LIGHT_WORKER: Final = (
     *(sys.executable, "-m", "celery", "-A", "tests.faults.programs.faulty_worker", "worker"),
@@ -46,3 +52,24 @@ def ask_for_everything(url: str, key: str) -> None:
         assert caller.http.get(f"{JOBS}/{waiting}/events").text.endswith("\n\n")
         assert caller.result(waiting).status_code == 200
         assert caller.generate(ASYNC, prompt="poison:raise").status_code == 202
+        _edit_everything(caller)
+
+
+def _edit_everything(caller: HttpCaller) -> None:
+    """Draw one edit, cancel one, repeat one, and have one fail."""
+    picture, mask = plain((64, 64)), masking((64, 64))
+
+    def edit(prompt: str, **headers: str) -> Response:
+        files = {"image": picture, "mask": mask}
+        return caller.http.post(EDITS, data={"prompt": prompt}, files=files, headers=headers)
+
+    edited = edit("an edit")
+    assert edited.status_code == 200, edited.text
+    with Image.open(BytesIO(b64decode(edited.json()["data"][0]["b64_json"]))) as drawn:
+        # Outside of the mask, as it came.
+        assert drawn.getpixel((63, 63)) == RED
+    repeated = {**ASYNC, "Idempotency-Key": "2"}
+    jobs = {edit("slow:200", **repeated).json()["id"] for _ in range(2)}
+    assert len(jobs) == 1
+    assert caller.cancel(jobs.pop()).json()["status"] == "cancelled"
+    assert edit("poison:raise").status_code == 500

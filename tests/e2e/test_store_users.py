@@ -52,6 +52,7 @@ FORBIDDEN: Final = {
         "HSET guarded:result:1 0 forged",
         "HSET guarded:draft:1:t 0 forged",
         "RENAME guarded:job:1 guarded:result:1",
+        "HGETALL guarded:draft:1:t",
         "HSET guarded:api_keys 0123456789abcdef {}",
         "HDEL guarded:api_keys 0123456789abcdef",
         "HINCRBY guarded:usage:o:1 m:images 1",
@@ -71,8 +72,14 @@ FORBIDDEN: Final = {
         "GET guarded:rate:k",
         "ZRANGE guarded:history:o 0 -1",
         "SUBSCRIBE guarded:events:1",
+        "HSET guarded:input:1 0 forged",
     ),
-    "operator": ("HGET guarded:result:1 0", "SET guarded:rate:k 1", "LPUSH guarded:ring:m {}"),
+    "operator": (
+        "HGET guarded:result:1 0",
+        "HGET guarded:input:1 0",
+        "SET guarded:rate:k 1",
+        "LPUSH guarded:ring:m {}",
+    ),
     "metrics": (
         "HGETALL guarded:job:1",
         "HGETALL guarded:result:1",
@@ -111,6 +118,8 @@ def test_the_whole_service_runs_and_nobody_wants_more_than_it_may(
     with store.client("metrics") as client:
         assert client.zcard("guarded:queue:light") == 0
         assert client.hgetall("guarded:counts")[b"light:ended:succeeded"]
+    with store.client(ADMIN) as admin:
+        assert list(admin.scan_iter(match="guarded:input*")) == []
     assert store.refusals() == []
 
 
