@@ -9,6 +9,7 @@ from PIL import Image
 
 from shared.catalogue import Sizes
 from worker.engine.pictures.pixels import Pixels, cover
+from worker.engine.pictures.seam import levelled
 from worker.engine.request import Edit, ImageRequest
 
 Box = tuple[int, int, int, int]
@@ -89,7 +90,11 @@ class Canvas:
             pixels: of the size that is denoised; with alpha where that is kept.
         """
         drawn = _resized(Image.fromarray(pixels).crop(self.box), self.asked, Image.Resampling.LANCZOS)
-        return drawn if self.mask is None else mixed(self.picture, drawn, self.mask)
+        if self.mask is None:
+            return drawn
+        # Alpha has colours of its own below it, and no ground that both should share.
+        met = levelled(drawn, self.picture, self.mask) if drawn.mode == "RGB" else drawn
+        return mixed(self.picture, met, self.mask)
 
     def _continued(self, picture: Image.Image, resample: Image.Resampling) -> Image.Image:
         left, upper, right, lower = self.box
