@@ -17,7 +17,7 @@ from shared.errors import DarkroomError
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _TIMEOUT: Final = httpx2.Timeout(30.0, connect=5.0)
 _RESULT_TIMEOUT_S: Final = 300.0
-_UPLOAD_TIMEOUT_S: Final = 300.0
+_UPLOAD_TIMEOUT: Final = httpx2.Timeout(300.0, connect=5.0)
 _PROBE_TIMEOUT_S: Final = 2.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_READY: Final = 503
@@ -108,18 +108,22 @@ class Client:
         headers = {"Prefer": "respond-async"}
         return self._json(self._http.build_request("POST", _GENERATIONS, json=body, headers=headers))
 
-    def edit(self, fields: Mapping[str, str], files: Sequence[tuple[str, str, bytes]]) -> Json:
+    def edit(self, fields: Mapping[str, str], images: Sequence[bytes], mask: bytes | None) -> Json:
         """Ask for pictures that begin with others; return the job that will make them.
 
         Args:
             fields: as texts.
-            files: field, name and what is in it, each.
+            images: files, the one that is edited first.
+            mask: a file.
         """
-        parts = [(field, (name, file)) for field, name, file in files]
+        # What the files are called stays here: the service looks at what is in them.
+        parts = [("image[]", ("image", image)) for image in images]
+        if mask is not None:
+            parts.append(("mask", ("mask", mask)))
         headers = {"Prefer": "respond-async"}
         return self._json(
             self._http.build_request(
-                "POST", _EDITS, data=dict(fields), files=parts, headers=headers, timeout=_UPLOAD_TIMEOUT_S
+                "POST", _EDITS, data=dict(fields), files=parts, headers=headers, timeout=_UPLOAD_TIMEOUT
             )
         )
 

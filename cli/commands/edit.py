@@ -1,5 +1,6 @@
 """`darkroom edit`: a picture and a prompt become another picture."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,7 @@ class CannotRead(DarkroomError):
 def edit(  # noqa: PLR0913 -- one parameter an option, one option a documented field
     images: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE…", help="the picture to edit, and others to look at", show_default=False
-        ),
+        typer.Argument(metavar="FILE", help="the picture to edit, and others to look at", show_default=False),
     ],
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="what is to become of it", show_default=False)
@@ -79,15 +78,25 @@ def edit(  # noqa: PLR0913 -- one parameter an option, one option a documented f
     }
     fields = {name: str(value) for name, value in choices.items() if value is not None}
     check_text(fields)
+    _check_prompt(prompt)
     target = Target(output)
     target.check()
-    files = [("image[]", image.name, _read(image)) for image in images]
-    if mask is not None:
-        files.append(("mask", mask.name, _read(mask)))
+    pictures, hole = [_read(image) for image in images], _read(mask) if mask else None
     with Client(Connection(base_url, api_key, organization, project)) as client:
-        paths = draw(client, client.edit(fields, files), target)
+        paths = draw(client, client.edit(fields, pictures, hole), target)
     for path in paths if show else ():
         show_file(path, out)
+
+
+def _check_prompt(prompt: str) -> None:
+    """Refuse a prompt that is a file: somebody forgot the prompt, and the last picture was taken for it.
+
+    Raises:
+        BadParameter: it is one.
+    """
+    if os.path.isfile(prompt):  # noqa: PTH113 -- a text may be too long for a path, which is False here only
+        msg = f"the prompt comes last, and {prompt} is a file"
+        raise typer.BadParameter(msg, param_hint="PROMPT")
 
 
 def _read(file: Path) -> bytes:

@@ -2,6 +2,9 @@
 
 import base64
 import io
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +14,7 @@ import openai
 import pytest
 
 from shared.params import Quality
+from shared.settings import REPO_ROOT
 from shared.usage import output_tokens
 from tests.e2e.edits import SIZE, Sent, assert_kept_outside, write
 from tests.e2e.pictures import files, opened
@@ -263,3 +267,18 @@ def test_what_open_webui_sends(tiny_service: RunningService, sent: Sent) -> None
         (64, 64),
         SIZE,
     ]
+
+
+def test_the_command_line(tiny_service: RunningService, sent: Sent, usual: bytes, tmp_path: Path) -> None:
+    asked = ("edit", sent.picture, "red apple", "--seed", "5", "--base-url", tiny_service.url)
+    for more in (("-o", "all.png"), ("-o", "masked.png", "--mask", sent.mask)):
+        subprocess.run(
+            [sys.executable, "-m", "cli", *asked, *more],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPO_ROOT)},
+            check=True,
+            capture_output=True,
+        )
+
+    assert (tmp_path / "all.png").read_bytes() == usual
+    assert_kept_outside((tmp_path / "masked.png").read_bytes(), sent.picture.read_bytes())
