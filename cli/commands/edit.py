@@ -9,7 +9,25 @@ import typer
 from cli.client import DEFAULT_URL, Client, Connection
 from cli.commanded import check_text, draw, format_of
 from cli.drawing import Target
-from cli.options import ApiKey, BaseUrl, Organization, Project
+from cli.options import (
+    ApiKey,
+    Background,
+    BaseUrl,
+    Count,
+    Model,
+    Moderation,
+    NegativePrompt,
+    Organization,
+    Output,
+    OutputCompression,
+    OutputFormat,
+    Project,
+    Quality,
+    Seed,
+    Show,
+    Style,
+    User,
+)
 from cli.picture import show_file
 from cli.terminal import out
 from shared.errors import DarkroomError
@@ -29,30 +47,26 @@ def edit(  # noqa: PLR0913 -- one parameter an option, one option a documented f
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="what is to become of it", show_default=False)
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="file to write; several pictures become FILE-1, FILE-2 …")
-    ] = Path("edited.png"),
+    output: Output = Path("edited.png"),
     *,
     mask: Annotated[
         Path | None, typer.Option(help="png; where it is transparent is drawn anew, the rest stays as it is")
     ] = None,
     strength: Annotated[float | None, typer.Option(help="how much is drawn anew, 0 to 1")] = None,
     input_fidelity: Annotated[str | None, typer.Option(help="how much is kept: low or high")] = None,
-    model: Annotated[str | None, typer.Option(help="name or alias of a model, or random")] = None,
+    model: Model = None,
     size: Annotated[str | None, typer.Option(help="auto, as the picture, or WIDTHxHEIGHT in pixels")] = None,
-    quality: Annotated[str | None, typer.Option(help="low, medium, high or auto")] = None,
-    style: Annotated[str | None, typer.Option(help="vivid or natural")] = None,
-    background: Annotated[str | None, typer.Option(help="transparent, opaque or auto")] = None,
-    n: Annotated[int | None, typer.Option("--n", "-n", help="how many pictures")] = None,
-    output_format: Annotated[
-        str | None, typer.Option(help="png, webp or jpeg; default: what the name of the file says")
-    ] = None,
-    output_compression: Annotated[int | None, typer.Option(help="quality of webp and jpeg, 0 to 100")] = None,
-    moderation: Annotated[str | None, typer.Option(help="low or auto")] = None,
-    user: Annotated[str | None, typer.Option(help="your own name for whoever asks")] = None,
-    seed: Annotated[int | None, typer.Option(help="the same seed draws the same picture")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="what not to draw")] = None,
-    show: Annotated[bool, typer.Option(help="show it on the terminal, where that can")] = True,
+    quality: Quality = None,
+    style: Style = None,
+    background: Background = None,
+    n: Count = None,
+    output_format: OutputFormat = None,
+    output_compression: OutputCompression = None,
+    moderation: Moderation = None,
+    user: User = None,
+    seed: Seed = None,
+    negative_prompt: NegativePrompt = None,
+    show: Show = True,
     base_url: BaseUrl = DEFAULT_URL,
     api_key: ApiKey = None,
     organization: Organization = None,

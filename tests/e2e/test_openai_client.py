@@ -196,7 +196,7 @@ def test_an_error_becomes_the_clients_own_with_its_message(
 
 
 def test_the_models_are_listed(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["tiny", "plain", "looks"]
+    assert [model.id for model in client.models.list()] == ["tiny", "looks", "plain"]
     assert client.models.retrieve("plain").owned_by == "darkroom"
 
 

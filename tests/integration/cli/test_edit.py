@@ -237,7 +237,7 @@ def test_ctrl_c_cancels_the_job(serve: Serve, tmp_path: Path) -> None:
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_until(lambda: jobs() == ["queued"], what="the job")
+        wait_until(lambda: jobs() == ["queued"], 60, "the job")
         assert process.stderr
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)

@@ -65,6 +65,7 @@ def near(found: object, expected: tuple[int, ...], by: int = 3) -> bool:
         pytest.param(odd.in_sixteen_bits(3), id="16 bits"),
         pytest.param(odd.moving("webp"), id="animated webp"),
         pytest.param(odd.moving("png"), id="animated png"),
+        pytest.param(odd.moving("mpo"), id="jpeg of several, as phones write it"),
         pytest.param(
             odd.encoded(Image.new("RGB", (8, 6), odd.RED), "jpeg", progressive=True), id="progressive"
         ),
