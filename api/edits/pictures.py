@@ -17,6 +17,8 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
 _PNG_LEVEL: Final = 1
 _SIXTEEN_BITS: Final = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+# The modes whose values may be mixed as they are.
+_SMOOTH: Final = ("L", "RGB", "RGBA", "CMYK")
 # The tag of EXIF that says how a picture lies, and the values of it that exchange width and height.
 _ORIENTATION: Final = 0x0112
 _LYING: Final = range(5, 9)
@@ -102,7 +104,7 @@ def convert(files: Files, folder: Path, most_px: int) -> Files:
                     size = first.size
                 _write(_redrawn(picture, size), mask)
             else:
-                _write(_within(_plain(picture), most_px), images[which])
+                _write(_plain(picture, most_px), images[which])
     return Files(tuple(images), mask)
 
 
@@ -149,13 +151,23 @@ def _check_mask(mask: Image.Image, size: Size, first: Size) -> None:
         )
 
 
-def _plain(picture: Image.Image) -> Image.Image:
-    """Return a decoded picture upright, in sRGB, in 8 bits a channel."""
-    picture = _in_eight_bits(ImageOps.exif_transpose(picture))
+def _plain(picture: Image.Image, most_px: int) -> Image.Image:
+    """Return a decoded picture upright, in sRGB, in 8 bits a channel, made smaller as early as can be.
+
+    What is decoded takes a hundred megabytes at most, and so does each copy: none is made that need not be.
+    """
+    ImageOps.exif_transpose(picture, in_place=True)
+    if picture.mode in _SMOOTH and "transparency" not in picture.info:
+        picture = _within(picture, most_px)
+    picture = _in_eight_bits(picture)
     mode = "RGBA" if picture.has_transparency_data else "RGB"
     if picture.mode == "CMYK":
-        return _in_srgb(picture)
-    return _in_srgb(picture.convert(mode))
+        return _within(_in_srgb(picture), most_px)
+    return _within(_in_srgb(_in_mode(picture, mode)), most_px)
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _in_eight_bits(picture: Image.Image) -> Image.Image:
@@ -174,7 +186,7 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
             given, wanted = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
             found = ImageCms.profileToProfile(picture, given, wanted, outputMode=mode)
             return picture if found is None else found
-    return picture.convert(mode)
+    return _in_mode(picture, mode)
 
 
 def _within(picture: Image.Image, most_px: int) -> Image.Image:

@@ -78,7 +78,7 @@ tolerations: {{ toYaml . | nindent 2 }}
 
 {{- define "darkroom.volumes" -}}
 - name: tmp
-  emptyDir: { sizeLimit: 1Gi }
+  emptyDir: { sizeLimit: 4Gi } # on disk: sixteen uploads at once, as they came and made plain
 {{- with .Values.models.volume }}
 - name: models
   {{- toYaml . | nindent 2 }}
