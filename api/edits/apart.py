@@ -75,7 +75,14 @@ class Apart:
                 # Lost, it may have gone while it waited, or by what came before: a new one is asked.
                 with suppress(ReaderLostError):
                     return await self._asked(self._idle.pop(), question)
-            return await self._asked(await _started(), question)
+            return await self._asked(await self._started(), question)
+
+    async def _started(self) -> Process:
+        handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+        command = (*_COMMAND, str(self._timeout_s))
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, cwd=REPO_ROOT, env=handed_on, limit=_MAX_ANSWER_BYTES
+        )
 
     async def _asked(self, process: Process, question: Message) -> Any:  # noqa: ANN401 - whatever JSON holds
         try:
@@ -88,13 +95,6 @@ class Apart:
             raise
         self._idle.append(process)
         return _found(answer)
-
-
-async def _started() -> Process:
-    handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    return await asyncio.create_subprocess_exec(
-        *_COMMAND, stdin=PIPE, stdout=PIPE, cwd=REPO_ROOT, env=handed_on, limit=_MAX_ANSWER_BYTES
-    )
 
 
 async def _answer(process: Process, question: Message) -> Message:

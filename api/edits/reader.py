@@ -1,9 +1,13 @@
-"""The process in which strangers' files are read, and nothing else is done: ``python -m api.edits.reader``.
+"""The process in which strangers' files are read, and nothing else is done.
+
+    python -m api.edits.reader SECONDS
 
 It is asked in JSON, a line each, and answers so: what was found, or what was wrong with which picture.
+SECONDS of work on one question end it, also where nobody is left who would.
 """
 
 import json
+import math
 import resource
 import signal
 import sys
@@ -15,8 +19,8 @@ from api.edits.document import DocumentError, unpack
 from api.edits.pictures import Files, PictureError, convert, look
 from api.edits.received import Received
 
-MEMORY_BYTES: Final = 1024**3
-"""What it may take: the largest picture in four channels several times, and what Python takes."""
+MEMORY_BYTES: Final = 768 * 1024**2
+"""What it may take: the largest picture in four channels six times, and what Python takes."""
 
 Message = dict[str, Any]
 
@@ -63,14 +67,21 @@ def _unpack(question: Message) -> object:
 _TASKS: Final = {"look": _look, "convert": _convert, "unpack": _unpack}
 
 
+def _limit(what: int, most: int) -> None:
+    with suppress(ValueError, OSError):  # a system may have a lower one
+        resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+
+
 def main() -> None:
     """Answer until nothing is asked any more."""
-    with suppress(ValueError, OSError):  # a system may have a lower one
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    longest_s = float(sys.argv[1])
+    _limit(resource.RLIMIT_DATA, MEMORY_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
     # Ctrl-C reaches it, too, and is for the process that asks: this one ends when nothing more can be asked.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin.buffer:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + longest_s) + 1)
         sys.stdout.buffer.write(json.dumps(answered(json.loads(line))).encode() + b"\n")
         sys.stdout.buffer.flush()
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.uploads [--megabytes 50] [--at-once 1 4 16]
 
-A real API process and a real Valkey, no worker: each job is queued and cancelled again. Seen every 5 ms is what
-is in memory (RSS) of the process that serves and of those that decode beside it, two at most; pages that they
-share count for each. What a body costs is the peak less what the process had before, when it had served one
-small edit and nothing was going on. Bodies are noise, so that no format makes them smaller: three pictures, by
-form and by JSON (there, a quarter of the body is base64's own).
+A real API process and a real Valkey, no worker: each job is queued and cancelled again. Every 5 ms it is seen
+what is in memory (RSS) of the process that serves and of those that decode beside it, two at most; pages that
+they share count for each. What a body costs is the peak less what the process had before, when it had served
+one small edit and nothing was going on. Bodies are noise, so that no format makes them smaller: three
+pictures, by form and by JSON (there, a quarter of the body is base64's own).
 """
 
 import argparse

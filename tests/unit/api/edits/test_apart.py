@@ -144,6 +144,19 @@ async def test_what_is_wrong_is_said_as_there(apart: Apart, picture: Files, tmp_
         await apart.convert(picture, tmp_path / "no folder", 10_000)
 
 
+async def test_it_ends_by_itself_where_nobody_is_left_who_would_end_it(
+    apart: Apart, picture: Files, tmp_path: Path
+) -> None:
+    (tmp_path / "body").write_bytes(BODY)
+    await apart.look(picture, 10_000)
+    await unpack(apart, tmp_path / "body")
+
+    (pid,) = pids()
+    process = psutil.Process(pid)
+    soft, _ = process.rlimit(psutil.RLIMIT_CPU)
+    assert 20 < soft < sum(process.cpu_times()[:2]) + 23
+
+
 async def test_it_knows_nothing_of_what_this_process_is_told(
     monkeypatch: pytest.MonkeyPatch, apart: Apart, picture: Files
 ) -> None:
