@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from shared.catalogue import EditsBy, Sizes, Steps
+from shared.catalogue import EditsBy, Sizes, Steps, Strength
 from shared.params import Background, OutputFormat, Quality
 
 
@@ -163,6 +163,11 @@ class EditsView(BaseModel):
     )
     max_images: int
     masks: bool = Field(description="Whether a part can be drawn anew and the rest kept.")
+    strength: Strength | None = Field(
+        description="How much of a picture is drawn anew, 0 to 1, by `input_fidelity`, where a request does "
+        "not say; null by `reference`."
+    )
+    required: bool = Field(description="Whether it draws nothing without a picture.")
 
 
 class ModelObject(BaseModel):

@@ -75,4 +75,10 @@ def _edits(spec: ModelSpec) -> dict[str, Any] | None:
     edits = spec.edits
     if edits is None:
         return None
-    return {"by": edits.by.value, "max_images": edits.most_images, "masks": edits.masks}
+    return {
+        "by": edits.by.value,
+        "max_images": edits.most_images,
+        "masks": edits.masks,
+        "strength": edits.strength.model_dump() if edits.strength else None,
+        "required": edits.required,
+    }

@@ -6,7 +6,16 @@ Knows nothing of torch or diffusers and never downloads anything, so the API can
 from shared.catalogue.catalogue import Catalogue
 from shared.catalogue.families import EditsBy
 from shared.catalogue.sizes import Sizes
-from shared.catalogue.spec import ComponentFile, Edits, Guidance, ModelSpec, SchedulerChoice, Steps, Templates
+from shared.catalogue.spec import (
+    ComponentFile,
+    Edits,
+    Guidance,
+    ModelSpec,
+    SchedulerChoice,
+    Steps,
+    Strength,
+    Templates,
+)
 from shared.catalogue.wording import Wording
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "SchedulerChoice",
     "Sizes",
     "Steps",
+    "Strength",
     "Templates",
     "Wording",
 ]

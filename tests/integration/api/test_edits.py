@@ -462,6 +462,12 @@ def test_a_callers_key_is_asked_for_before_anything_is_read(service: Service) ->
 def test_models_say_what_they_can_edit(service: Service) -> None:
     listed = {each["id"]: each for each in service.caller.http.get("/v1/models").json()["data"]}
 
-    assert listed["tiny"]["edits"] == {"by": "image-to-image", "max_images": 1, "masks": True}
-    assert listed["looks"]["edits"] == {"by": "reference", "max_images": 3, "masks": False}
+    assert listed["tiny"]["edits"] == {"max_images": 1, "required": False, **BEGINS}
+    assert listed["looks"]["edits"] == {
+        "by": "reference",
+        "max_images": 3,
+        "masks": False,
+        "strength": None,
+        "required": False,
+    }
     assert listed["plain"]["edits"] is None
