@@ -106,3 +106,33 @@ def ask(page: Page, prompt: str = "a red apple", **options: str) -> None:
 def newest(page: Page) -> Locator:
     """The card of the newest job."""
     return page.locator(".job").first
+
+
+def drop(page: Page, **files: bytes) -> None:
+    """Drop files on the page, as from a folder: what they hold by their names, with an underscore for the dot."""
+    named = {name.replace("_", "."): list(file) for name, file in files.items()}
+    brought = page.evaluate_handle(
+        """files => {
+          const brought = new DataTransfer();
+          for (const [name, bytes] of Object.entries(files)) {
+            const type = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" }[name.split(".").at(-1)] ?? "";
+            brought.items.add(new File([new Uint8Array(bytes)], name, { type }));
+          }
+          return brought;
+        }""",
+        named,
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        page.dispatch_event("#prompt", event, {"dataTransfer": brought})
+
+
+def paint(page: Page, *places: tuple[float, float]) -> None:
+    """Draw with the mouse over the picture in the painter, through places in parts of its width and height."""
+    box = page.locator("#painter-canvas").bounding_box()
+    assert box is not None
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points:
+        page.mouse.move(*point, steps=5)
+    page.mouse.up()

@@ -5,20 +5,27 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from api.generations.request import GenerationRequest
+from api.edits.request import EditRequest
 from docs.tables import error_rows
 from shared.job_warnings import CODES
 from tests.browser import Visitor, ask
-from tests.integration.conftest import Serve
+from tests.integration.conftest import BEGINS, Serve
 from tests.integration.playground.conftest import Visit
 
-# The page follows its jobs by their events, always asks for previews, and has one field for a user.
-NOT_IN_THE_FORM = {"stream", "safety_identifier"}
-THE_PAGES_OWN = {"partial_images": "3"}
+# The page follows its jobs by their events, always asks for previews, has one field for a user, and says of an
+# edit how much is redrawn, as the model would by itself.
+NOT_IN_THE_FORM = {"stream", "safety_identifier", "input_fidelity"}
+THE_PAGES_OWN = {"partial_images": "3", "strength": str(BEGINS["strength"]["low"])}
 # Codes of jobs that ended without a picture: their words stand on the card.
 ERRORS = [(int(status), code.strip("`")) for status, code, *_ in error_rows()]
 # What these say of the very request is better than anything that can be written in advance.
-IN_THE_SERVICES_WORDS = {"unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value"}
+IN_THE_SERVICES_WORDS = {
+    "unsupported_value",
+    "unsupported_parameter",
+    "model_not_found",
+    "invalid_value",
+    "invalid_image",
+}
 INTERNAL = "Words of the service's own"
 
 
@@ -42,7 +49,7 @@ def test_it_has_every_option_of_the_api_with_its_default(visit: Visit) -> None:
                .map(field => [field.name, field.value]))"""
     )
 
-    fields = GenerationRequest.model_fields
+    fields = EditRequest.model_fields
     assert set(shown) == set(fields) - NOT_IN_THE_FORM
     defaults = {
         name: "" if field.is_required() or field.default is None else str(field.default)

@@ -26,9 +26,13 @@ export class Problem extends Error {
 export async function call(path, { method = "GET", body, headers = {}, signal } = {}) {
   const sent = { ...headers };
   if (key.get()) sent.Authorization = `Bearer ${key.get()}`;
-  if (body !== undefined) sent["Content-Type"] = "application/json";
   const options = { method, headers: sent, signal, cache: "no-store" };
-  if (body !== undefined) options.body = JSON.stringify(body);
+  if (body instanceof FormData) {
+    options.body = body; // the browser says where its parts end
+  } else if (body !== undefined) {
+    sent["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
   const response = await fetch(path, options).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Problem({ code: "unreachable" });
@@ -45,5 +49,16 @@ export const job = (id) => json(`/v1/images/jobs/${id}`);
 export const result = (id) => json(`/v1/images/jobs/${id}/result`);
 export const cancel = (id) => json(`/v1/images/jobs/${id}`, { method: "DELETE" });
 export const operator = () => json("/v1/operator");
-export const submit = (body) =>
-  json("/v1/images/generations", { method: "POST", body, headers: { Prefer: "respond-async" } });
+
+// `inputs`: the pictures that it begins with, and what is painted over the first; null where it begins with none.
+export const submit = (body, inputs) => json(inputs ? "/v1/images/edits" : "/v1/images/generations", {
+  method: "POST", body: inputs ? form(body, inputs) : body, headers: { Prefer: "respond-async" },
+});
+
+function form(body, { pictures, mask }) {
+  const fields = new FormData();
+  for (const [name, value] of Object.entries(body)) fields.append(name, value);
+  for (const { file } of pictures) fields.append(pictures.length > 1 ? "image[]" : "image", file, file.name);
+  if (mask) fields.append("mask", mask, "mask.png");
+  return fields;
+}

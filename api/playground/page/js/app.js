@@ -2,8 +2,12 @@
 
 import * as api from "./api.js";
 import { Composer } from "./form.js";
+import { listen } from "./arrivals.js";
 import { Gallery } from "./gallery.js";
+import { Inputs } from "./inputs.js";
 import { OperatorView } from "./operator.js";
+import { Painter } from "./painter.js";
+import { Picture } from "./picture.js";
 import { printable } from "./printable.js";
 
 const MODELS_MS = 15_000;
@@ -11,17 +15,26 @@ const at = (id) => document.getElementById(id);
 
 const gallery = new Gallery({
   list: at("jobs"), older: at("older"), empty: at("gallery-empty"), announcer: at("announcer"),
-  again: (body) => { composer.fill(body); draw(body); },
-  problem: showBanner,
+  again, edit: (file) => useAsInput(file), problem: showBanner,
 });
-const composer = new Composer(at("composer"), draw);
+const inputs = new Inputs(
+  { list: at("thumbs"), note: at("inputs-note"), others: at("inputs-others"), add: at("image"), mask: at("mask") },
+  {
+    changed: () => composer.explain(),
+    problem: (problem) => composer.showProblem(problem),
+    announce: (words) => gallery.announce(words),
+    choose: (model) => composer.choose(model),
+  },
+);
+const composer = new Composer(at("composer"), inputs, draw);
+const painter = new Painter(at("painter"), () => inputs.show());
 const operator = new OperatorView(at("operator-view"));
 
 async function draw(body) {
   at("draw").disabled = true;
   try {
     composer.showProblem(null);
-    await gallery.draw(body);
+    await gallery.draw(body, await inputs.taken());
     showBanner(null);
   } catch (problem) {
     composer.showProblem(problem);
@@ -29,6 +42,32 @@ async function draw(body) {
   } finally {
     at("draw").disabled = false;
   }
+}
+
+// The same once more. What it began with is only on the page, and gone with it.
+function again(body, edit, taken) {
+  composer.fill(body);
+  inputs.set(taken?.pictures.map((each) => each.copy()) ?? []);
+  if (!edit || taken) draw(body);
+  else composer.showProblem({ param: "image", message: `This page no longer has ${edit.names.join(", ")}: add it again.` });
+}
+
+// --- pictures to begin with
+
+listen({ sheet: at("drop"), button: at("image"), chooser: at("files"), onFiles: (files) => begin(files) });
+at("mask").addEventListener("click", () => painter.open(inputs.first));
+
+async function begin(files) {
+  if (location.hash === "#operator") location.hash = "#create";
+  await inputs.receive(files);
+}
+
+async function useAsInput(file) {
+  inputs.set([await Picture.of(file)]);
+  composer.showProblem(null);
+  gallery.announce(`Begins with ${file.name}`);
+  at("prompt").focus();
+  at("prompt").select();
 }
 
 async function offerModels() {

@@ -1,8 +1,10 @@
 // One job on the page: what it is doing, its previews, its pictures, and what can be done with them.
 
 import * as api from "./api.js";
+import { compare } from "./compare.js";
 import { follow } from "./events.js";
-import { requestOf } from "./memory.js";
+import { make } from "./make.js";
+import { editOf, requestOf } from "./memory.js";
 import { printable } from "./printable.js";
 import { curl, python } from "./snippets.js";
 import { adviceFor, stateOf } from "./words.js";
@@ -10,13 +12,18 @@ import { adviceFor, stateOf } from "./words.js";
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 export class Card {
-  // `hooks`: again(body), announce(words), visible(element, callback), live(card), ended(card)
-  constructor(job, hooks) {
+  // `inputs`: what it begins with, as long as the page has it.
+  // `hooks`: again(body, edit, inputs), edit(file), announce(words), visible(element, callback), live(card),
+  // ended(card)
+  constructor(job, inputs, hooks) {
     this.job = job;
+    this.inputs = inputs;
     this.hooks = hooks;
     this.request = requestOf(job.id);
+    this.edit = editOf(job.id);
     this.step = null;
     this.urls = [];
+    this.before = inputs && this.urlOf(inputs.pictures[0].file);
     this.element = this.build();
     this.show();
     if (TERMINAL.has(job.status)) hooks.visible(this.element, () => this.fetchPictures());
@@ -28,7 +35,10 @@ export class Card {
     element.dataset.job = this.job.id;
     this.pictures = make("div", "pictures");
     this.slots = this.job.seeds.map(() => this.pictures.appendChild(make("div", "picture empty")));
-    for (const slot of this.slots) slot.style.aspectRatio = shapeOf(this.request);
+    for (const slot of this.slots) {
+      slot.style.aspectRatio = shapeOf(this.request, this.edit);
+      if (this.before) slot.append(pictured(this.before, "The picture that it begins with"));
+    }
     const about = make("div", "about");
     this.words = about.appendChild(make("p", "words", this.request?.prompt ?? "Asked for elsewhere"));
     this.state = about.appendChild(make("p", "state"));
@@ -103,24 +113,31 @@ export class Card {
     const slot = this.slots[index];
     slot.classList.remove("preview");
     slot.classList.add("final");
-    const url = this.put(slot, base64, format, this.words.textContent);
+    const file = this.put(slot, base64, format, this.words.textContent);
+    if (this.before) compare(slot, this.before);
+    const name = `darkroom-${this.job.seeds[index]}.${format}`;
+    const which = `picture ${index + 1} of ${this.slots.length}`;
     const link = make("a", "button small", "Download");
-    link.href = url;
-    link.download = `darkroom-${this.job.seeds[index]}.${format}`;
-    link.setAttribute("aria-label", `Download picture ${index + 1} of ${this.slots.length}`);
-    slot.append(link);
+    link.href = slot.querySelector("img").src;
+    link.download = name;
+    link.setAttribute("aria-label", `Download ${which}`);
+    const next = this.button("Use as input", () => this.hooks.edit(new File([file], name, { type: file.type })));
+    next.setAttribute("aria-label", `Use as input: ${which}`);
+    slot.appendChild(make("div", "over")).append(next, link);
   }
 
   put(slot, base64, format, alt) {
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    const url = URL.createObjectURL(new Blob([bytes], { type: `image/${format}` }));
-    this.urls.push(url);
-    const image = make("img");
-    image.src = url;
-    image.alt = alt.slice(0, 200);
+    const file = new Blob([bytes], { type: `image/${format}` });
     slot.classList.remove("empty");
     slot.style.aspectRatio = "";
-    slot.replaceChildren(image);
+    slot.replaceChildren(pictured(this.urlOf(file), alt.slice(0, 200)));
+    return file;
+  }
+
+  urlOf(file) {
+    const url = URL.createObjectURL(file);
+    this.urls.push(url);
     return url;
   }
 
@@ -134,7 +151,7 @@ export class Card {
     if (status === "queued") this.bar.removeAttribute("value");
     else this.bar.value = this.job.progress;
     this.pictures.hidden = status === "failed" || status === "cancelled";
-    this.facts.textContent = printable(factsOf(this.job, this.request));
+    this.facts.textContent = printable(factsOf(this.job, this.request, this.edit));
     const warnings = (this.job.warnings ?? []).map((each) => make("li", "", printable(adviceFor(each))));
     this.warnings.replaceChildren(...warnings);
     this.warnings.hidden = warnings.length === 0;
@@ -149,12 +166,12 @@ export class Card {
     if (this.request) {
       const same = { ...this.request, seed: this.job.seeds[0] };
       if (TERMINAL.has(this.job.status)) {
-        const again = this.button("Again", () => this.hooks.again(same));
+        const again = this.button("Again", () => this.hooks.again(same, this.edit, this.inputs));
         again.title = "Once more, with the same seed";
         buttons.push(again);
       }
-      buttons.push(this.button("Copy as curl", (button) => copy(button, curl(same))));
-      buttons.push(this.button("Copy as Python", (button) => copy(button, python(same))));
+      buttons.push(this.button("Copy as curl", (button) => copy(button, curl(same, this.edit))));
+      buttons.push(this.button("Copy as Python", (button) => copy(button, python(same, this.edit))));
     }
     const focused = this.actions.contains(document.activeElement);
     this.actions.replaceChildren(...buttons);
@@ -190,22 +207,24 @@ export class Card {
   }
 }
 
-function make(name, className = "", words = "") {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (words) element.textContent = printable(words);
-  return element;
+function pictured(url, alt) {
+  const image = make("img");
+  image.src = url;
+  image.alt = alt;
+  return image;
 }
 
 // The shape of the picture that is to come, so that nothing jumps when it does.
-function shapeOf(request) {
-  const [width, height] = (request?.size ?? "").split("x").map(Number);
+function shapeOf(request, edit) {
+  const [width, height] = (request?.size ?? edit?.size ?? "").split("x").map(Number);
   return width && height ? `${width} / ${height}` : "1";
 }
 
-function factsOf({ model, seeds }, request) {
+function factsOf({ model, seeds }, request, edit) {
   const asked = ["size", "quality", "style"].map((name) => request?.[name]).filter(Boolean);
-  return [model, ...asked, `seed ${seeds.join(", ")}`].join(" · ");
+  if (request?.strength) asked.push(`${Math.round(request.strength * 100)} % redrawn`);
+  if (edit) asked.push(`edit of ${edit.names.join(", ")}`, edit.masked ? "with a mask" : "");
+  return [model, ...asked, `seed ${seeds.join(", ")}`].filter(Boolean).join(" · ");
 }
 
 // The file says what it is; the job object does not.

@@ -2,23 +2,31 @@
 
 import { printable } from "./printable.js";
 
-const NUMBERS = ["n", "output_compression", "partial_images", "seed"];
+const NUMBERS = ["n", "output_compression", "partial_images", "seed", "strength"];
+// How much is redrawn where the service does not say it of the model.
+const STRENGTH = 0.8;
 // Said even where it is the default of the page, because the API's own default differs.
 const API_DEFAULTS = { partial_images: "0", model: "" };
 const PRESETS = ["512x512", "768x768", "1024x1024", "1024x1536", "1536x1024", "1024x1792", "1792x1024", "2048x2048"];
 
 export class Composer {
-  constructor(form, onSubmit) {
+  constructor(form, inputs, onSubmit) {
     this.form = form;
+    this.inputs = inputs;
     this.models = [];
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (form.prompt.value.trim()) onSubmit(this.body());
-      else this.showProblem({ param: "prompt", message: "Say what should be drawn." });
+      if (!form.prompt.value.trim()) this.showProblem({ param: "prompt", message: "Say what should be drawn." });
+      else if (inputs.obstacle()) inputs.insist();
+      else onSubmit(this.body());
     });
-    form.addEventListener("reset", () => setTimeout(() => { this.showProblem(null); this.explain(); }));
+    form.addEventListener("reset", () => {
+      this.showProblem(null);
+      setTimeout(() => this.explain());
+    });
     form.model.addEventListener("change", () => this.explain());
     form.quality.addEventListener("change", () => this.explain());
+    form.strength.addEventListener("input", () => this.explainStrength());
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
     });
@@ -57,7 +65,25 @@ export class Composer {
     text("negative_prompt-hint", negative ? "" : "this model takes no negative prompt");
     const sizes = PRESETS.filter((size) => !model || fits(model.sizes, size));
     document.getElementById("sizes").replaceChildren(...["auto", ...sizes].map((size) => new Option(size, size)));
-    text("size-hint", model ? `auto is 512x512; up to ${model.sizes.max_side_px}, multiples of 8` : "");
+    const auto = this.inputs.any ? "the picture's size" : "512x512";
+    text("size-hint", model ? `auto is ${auto}; up to ${model.sizes.max_side_px}, multiples of 8` : "");
+    this.inputs.offer(model, this.models);
+    this.explainStrength();
+  }
+
+  // Only of a picture that the model begins with can a part be left as it is.
+  explainStrength() {
+    const { strength } = this.form;
+    strength.disabled = !(this.inputs.any && this.inputs.byItself);
+    document.getElementById("strength-field").hidden = strength.disabled;
+    strength.defaultValue = this.chosen?.edits?.strength?.low ?? STRENGTH;
+    text("strength-said", `${Math.round(strength.value * 100)} %`);
+    strength.setAttribute("aria-valuetext", `${Math.round(strength.value * 100)} percent`);
+  }
+
+  choose(model) {
+    this.form.model.value = model.default ? "" : model.id;
+    this.explain();
   }
 
   // Only what differs from the API's defaults, so that what is copied from it is short.
@@ -123,6 +149,7 @@ function abilities(model) {
     `${model.sizes.native_width}x${model.sizes.native_height}`,
     model.transparent ? "transparency" : "opaque only",
     model.negative_prompt ? "negative prompts" : "",
+    model.edits ? `edits${model.edits.masks ? ", masks" : ""}` : "no edits",
     model.batched ? "previews" : "no previews",
     model.licence,
   ].filter(Boolean);

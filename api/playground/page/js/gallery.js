@@ -9,8 +9,8 @@ import { Watching } from "./watching.js";
 const STOP_CODES = new Set(["invalid_api_key", "permission_denied"]);
 
 export class Gallery {
-  constructor({ list, older, empty, announcer, again, problem }) {
-    Object.assign(this, { list, older, empty, announcer, again, problem });
+  constructor({ list, older, empty, announcer, again, edit, problem }) {
+    Object.assign(this, { list, older, empty, announcer, again, edit, problem });
     this.cards = new Map();
     this.last = null;
     this.watching = new Watching();
@@ -20,10 +20,10 @@ export class Gallery {
   }
 
   // Ask for a picture; its card stands first.
-  async draw(body) {
-    const job = await api.submit(body);
-    remember(job.id, body);
-    this.add(job, true);
+  async draw(body, inputs) {
+    const job = await api.submit(body, inputs);
+    remember(job.id, body, inputs);
+    this.add(job, true, inputs);
     this.announce(`Asked for: ${body.prompt.slice(0, 80)}`);
   }
 
@@ -51,10 +51,11 @@ export class Gallery {
     this.last = null;
   }
 
-  add(job, first) {
+  add(job, first, inputs = null) {
     if (this.cards.has(job.id)) return;
-    const card = new Card(job, {
+    const card = new Card(job, inputs, {
       again: this.again,
+      edit: this.edit,
       announce: (words) => this.announce(words),
       visible: (element, callback) => this.whenVisible(element, callback),
       live: (live) => this.watching.add(live),

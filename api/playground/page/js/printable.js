@@ -23,6 +23,14 @@ export const escaped = (json) => json.replace(HIDDEN, (char) =>
 export const escapedForPython = (literal) => literal.replace(HIDDEN, (char) =>
   char.length === 1 ? `\\u${hex(char.charCodeAt(0), 4)}` : `\\U${hex(char.codePointAt(0), 8)}`);
 
+// And on the command line of a shell, byte by byte, which is the same in every locale.
+export function quotedForShell(text) {
+  const quoted = text.replaceAll("'", "'\\''");
+  if (text.search(HIDDEN) < 0) return `'${quoted}'`;
+  const bytes = (hidden) => [...new TextEncoder().encode(hidden)].map((byte) => `\\x${hex(byte, 2)}`).join("");
+  return `$'${text.replace(/[\\']/g, "\\$&").replace(HIDDEN, bytes)}'`;
+}
+
 const hex = (number, length) => number.toString(16).padStart(length, "0");
 
 // Whether a joiner is part of how something is written: an emoji, or letters without case.

@@ -30,7 +30,7 @@ const WORDS = {
   job_not_found: "This picture is not known here any more.",
   result_expired: "The picture has expired and can no longer be fetched. “Again” draws the same one.",
   timeout: "It takes longer than a call may last.",
-  body_too_large: "The prompt is too long for one request.",
+  body_too_large: "That is too much for one request: a picture is too large, or the prompt too long.",
   idempotency_key_reused: "This request was already sent with other options.",
   job_not_finished: "The picture is not ready yet.",
   not_found: "The service does not know this address. Is the page older than the service?",
@@ -41,6 +41,9 @@ const WORDS = {
   request_timeout: "The request took too long to arrive. Is the connection very slow?",
   too_many_connections: "Too many browsers and programs are connected to the service.",
   not_json: "The service did not understand the request. Is something between it and this page changing it?",
+  not_form: "The service did not understand the request. Is something between it and this page changing it?",
+  invalid_form: "The service could not read the request. Is something between it and this page changing it?",
+  invalid_image: "The service cannot use this picture.",
   invalid_json: "The service could not read the request. Is something between it and this page changing it?",
   internal_error: "Something went wrong inside the service. Its log has the details.",
 };
@@ -64,7 +67,9 @@ export function adviceFor({ code, message }) {
 export const CODES = Object.keys(WORDS).filter((code) => code !== "unreachable");
 
 // These explain themselves better than any sentence written here could.
-const OWN_WORDS = new Set(["unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value"]);
+const OWN_WORDS = new Set([
+  "unsupported_value", "unsupported_parameter", "model_not_found", "invalid_value", "invalid_image",
+]);
 
 export function wordsFor({ status, code, param, message, retryAfter }) {
   const own = sentence(message ?? "", param);
