@@ -7,7 +7,16 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, Request
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    JSHandle,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+)
 
 # What pages looked like in the tests is kept here.
 SHOTS: Final = Path(os.environ.get("DARKROOM_SCREENSHOTS", ".darkroom/screenshots"))
@@ -109,25 +118,33 @@ def newest(page: Page) -> Locator:
 
 
 def drop(page: Page, **files: bytes) -> None:
-    """Drop files on the page, as from a folder: what they hold by their names, with an underscore for the dot."""
+    """Drop files on the page, as from a folder: what is in them by their names, an underscore for the dot."""
+    brought = drag(page, **files)
+    page.dispatch_event("#prompt", "drop", {"dataTransfer": brought})
+
+
+def drag(page: Page, **files: bytes) -> JSHandle:
+    """Drag files over the page, and return what is dragged."""
     named = {name.replace("_", "."): list(file) for name, file in files.items()}
     brought = page.evaluate_handle(
         """files => {
+          const types = { png: "image/png", jpg: "image/jpeg", webp: "image/webp", gif: "image/gif" };
           const brought = new DataTransfer();
           for (const [name, bytes] of Object.entries(files)) {
-            const type = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" }[name.split(".").at(-1)] ?? "";
+            const type = types[name.split(".").at(-1)] ?? "";
             brought.items.add(new File([new Uint8Array(bytes)], name, { type }));
           }
           return brought;
         }""",
         named,
     )
-    for event in ("dragenter", "dragover", "drop"):
+    for event in ("dragenter", "dragover"):
         page.dispatch_event("#prompt", event, {"dataTransfer": brought})
+    return brought
 
 
 def paint(page: Page, *places: tuple[float, float]) -> None:
-    """Draw with the mouse over the picture in the painter, through places in parts of its width and height."""
+    """Draw with the mouse in the painter, through places in parts of the picture's width and height."""
     box = page.locator("#painter-canvas").bounding_box()
     assert box is not None
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]

@@ -1,6 +1,8 @@
 """The playground in a real browser, against the real service."""
 
+import base64
 import io
+import json
 import secrets
 import subprocess
 import sys
@@ -19,12 +21,16 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.browser import PHONE, SHOTS, Visitor, accessibility_problems, ask, chromium, newest
+from tests.browser import PHONE, SHOTS, Visitor, accessibility_problems, ask, chromium, newest, paint
 from tests.service import RunningService
 
 PROMPT: Final = "a red apple"
 # A picture of the shipped model takes seconds on a CPU, and several wait for each other.
 PATIENCE_MS: Final = 180_000
+# With a brush of 14 hundredths of a picture: from about a half on to the right, in lines that overlap.
+EVERYWHERE_BUT_LEFT: Final = tuple(
+    (x, (row + 0.5) / 10) for row in range(10) for x in ((0.95, 0.5) if row % 2 else (0.5, 0.95))
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,7 @@ def visit_tiny(browser: Browser, tiny_service: RunningService) -> Iterator[Visit
 def finished(page: Page, pictures: int = 1) -> Any:
     """Wait until the newest job has its pictures; return its card."""
     card = newest(page)
-    expect(card.locator(".picture.final img")).to_have_count(pictures, timeout=PATIENCE_MS)
+    expect(card.locator(".picture.final img:not(.before)")).to_have_count(pictures, timeout=PATIENCE_MS)
     return card
 
 
@@ -108,6 +114,29 @@ def test_a_picture_with_previews_and_a_step_bar(visit: Visit) -> None:
     assert len(page.evaluate("[...seen.bar]")) > 3
     expect(card.locator(".state")).to_contain_text("Done in")
     visitor.shoot("picture")
+
+
+@pytest.mark.slow
+def test_a_result_is_painted_over_and_only_that_is_drawn_anew(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 1280, "height": 800})
+    page = visitor.open()
+    ask(page, PROMPT, seed="7")
+    before = Image.open(io.BytesIO(download(finished(page)))).convert("RGB")
+
+    newest(page).get_by_role("button", name="Use as input").click()
+    page.get_by_role("button", name="Paint a mask").click()
+    paint(page, *EVERYWHERE_BUT_LEFT)
+    visitor.shoot("edit-paint")
+    page.get_by_role("button", name="Done").click()
+    ask(page, "a blue apple", seed="8")
+    expect(page.locator(".job")).to_have_count(2)
+    after = Image.open(io.BytesIO(download(finished(page)))).convert("RGB")
+
+    left, right = (0, 0, 150, 512), (256, 0, 512, 512)
+    assert after.crop(left).tobytes() == before.crop(left).tobytes()
+    assert after.crop(right).tobytes() != before.crop(right).tobytes()
+    expect(newest(page).get_by_role("slider", name="Before and after")).to_be_visible()
+    visitor.shoot("edit")
 
 
 @pytest.mark.slow
@@ -162,6 +191,48 @@ def copied_program_draws(card: Any, url: str) -> bytes:
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, timeout=180)
     return (folder / "picture-0.png").read_bytes()
+
+
+def test_what_is_copied_of_an_edit_makes_the_same_edit(visit_tiny: Visit, tmp_path: Path) -> None:
+    """The files that it names lie where it runs: the picture, and the mask as the page saves it."""
+    name = 'it\'s "a" photo.png'
+    photo = tmp_path / name
+    Image.new("RGB", (64, 64), "teal").save(photo)
+    page = visit_tiny().open()
+    page.locator("#files").set_input_files(photo)
+    page.get_by_role("button", name="Paint a mask").click()
+    paint(page, (0.3, 0.5), (0.7, 0.5))
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Save mask").click()
+    assert caught.value.suggested_filename == "mask.png"
+    caught.value.save_as(tmp_path / "mask.png")
+    page.get_by_role("button", name="Done").click()
+    page.get_by_label("How much is redrawn").fill("0.5")
+    ask(page, '@it\'s a \u2066"red"\u2069 apple', quality="low", style="natural", seed="7")
+    expect(newest(page)).to_contain_text("50 % redrawn")
+    drawn = pixels(download(finished(page)))
+
+    program, command = (copied(finished(page), language) for language in ("Python", "curl"))
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=180)
+    answer = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, check=True, timeout=180, capture_output=True, text=True
+    )
+
+    assert command.isascii()
+    assert pixels((tmp_path / "picture-0.png").read_bytes()) == drawn
+    assert pixels(base64.b64decode(json.loads(answer.stdout)["data"][0]["b64_json"])) == drawn
+
+
+def pixels(file: bytes) -> bytes:
+    return Image.open(io.BytesIO(file)).convert("RGBA").tobytes()
+
+
+def copied(card: Any, language: str) -> str:
+    button = card.get_by_role("button", name=f"Copy as {language}")
+    button.click()
+    expect(card.get_by_role("button", name="Copied")).to_be_visible()
+    expect(button).to_be_visible()
+    return str(card.page.evaluate("navigator.clipboard.readText()"))
 
 
 def test_copy_as_curl_runs_in_a_shell(visit_tiny: Visit, tmp_path: Path) -> None:

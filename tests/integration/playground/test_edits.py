@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from shared.usage import usage
 from tests import odd_pictures as odd
-from tests.browser import PHONE, accessibility_problems, ask, drop, newest, paint
+from tests.browser import PHONE, accessibility_problems, ask, drag, drop, newest, paint
 from tests.integration.conftest import BEGINS, Serve, Service
 from tests.integration.playground.conftest import Visit
 from tests.played_worker import TEXT_TOKENS
@@ -84,9 +84,13 @@ def painted(page: Page, x: float, y: float) -> bool:
 
 
 def test_a_dropped_picture_is_what_the_job_begins_with(visit: Visit, service: Service) -> None:
-    page = visit().open()
+    visitor = visit()
+    page = visitor.open()
+    brought = drag(page, photo_png=PICTURE)
+    expect(page.locator("#drop")).to_have_text("Drop it to begin with this picture")
+    visitor.shoot("drop")
 
-    drop(page, photo_png=PICTURE)
+    page.dispatch_event("body", "drop", {"dataTransfer": brought})
 
     expect(page.get_by_role("img", name="photo.png")).to_be_visible()
     expect(page.locator("#drop")).to_be_hidden()
