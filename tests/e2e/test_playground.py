@@ -118,7 +118,7 @@ def test_a_picture_with_previews_and_a_step_bar(visit: Visit) -> None:
 
 @pytest.mark.slow
 def test_a_result_is_painted_over_and_only_that_is_drawn_anew(visit: Visit) -> None:
-    visitor = visit(viewport={"width": 1280, "height": 800})
+    visitor = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = visitor.open()
     ask(page, PROMPT, seed="7")
     before = Image.open(io.BytesIO(download(finished(page)))).convert("RGB")
@@ -136,6 +136,8 @@ def test_a_result_is_painted_over_and_only_that_is_drawn_anew(visit: Visit) -> N
     assert after.crop(left).tobytes() == before.crop(left).tobytes()
     assert after.crop(right).tobytes() != before.crop(right).tobytes()
     expect(newest(page).get_by_role("slider", name="Before and after")).to_be_visible()
+    page.locator("#more").evaluate("element => element.open = false")
+    page.locator("#composer").evaluate("element => { element.scrollTop = 0; }")
     visitor.shoot("edit")
 
 

@@ -2,7 +2,8 @@
 
 import { Mask } from "./mask.js";
 
-const COLOUR = "#ff2a6d";
+const STRIPES = ["#ff2a6d", "#ffffff"];
+const STRIPE_PX = 6;
 const LARGEST_SCALE = 8;
 const HEIGHT_SHARE = 0.58;
 const STEP = 2;
@@ -10,7 +11,25 @@ const ERASER_OF_A_PEN = 32;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 // A mask as it is seen over its picture; the stylesheet lets the picture shine through.
-export function showMask(canvas, mask) { mask.show(canvas.getContext("2d"), COLOUR); }
+export function showMask(canvas, mask) {
+  const context = canvas.getContext("2d");
+  mask.show(context, stripes(context, mask));
+}
+
+// Seen on a picture of any colour. As wide on every canvas, however large the picture is.
+function stripes(context, { width }) {
+  const side = STRIPE_PX * devicePixelRatio;
+  const tile = new OffscreenCanvas(2 * side, 2 * side).getContext("2d");
+  for (const at of [-1, 0, 1, 2, 3, 4]) {
+    tile.fillStyle = STRIPES[(at + 2) % 2];
+    tile.beginPath();
+    for (const [x, y] of [[at, 0], [at + 1, 0], [at - 1, 2], [at - 2, 2]]) tile.lineTo(x * side, y * side);
+    tile.fill();
+  }
+  const pattern = context.createPattern(tile.canvas, "repeat");
+  pattern.setTransform(new DOMMatrix().scale(width / context.canvas.width));
+  return pattern;
+}
 
 export class Painter {
   // `onClosed()` is called when somebody has painted.
@@ -22,6 +41,7 @@ export class Painter {
       brush: at("brush"), paint: at("paint"), erase: at("erase"), undo: at("undo"), save: at("save"),
     });
     this.mask = new Mask(1, 1);
+    this.colour = "";
     this.place = [0, 0];
     this.erases = false;
     this.painting = false;
@@ -64,11 +84,12 @@ export class Painter {
     this.sheet.style.height = `${height * scale}px`;
     this.canvas.width = Math.max(1, Math.round(width * scale * devicePixelRatio));
     this.canvas.height = Math.max(1, Math.round(height * scale * devicePixelRatio));
+    this.colour = stripes(this.canvas.getContext("2d"), this.mask);
     this.show();
   }
 
   show() {
-    showMask(this.canvas, this.mask);
+    this.mask.show(this.canvas.getContext("2d"), this.colour);
     this.undo.disabled = this.mask.marks.length === 0;
     this.showRing();
   }
@@ -114,7 +135,7 @@ export class Painter {
         this.place = this.placeOf(each);
         if (!this.painting) continue;
         this.mask.extend(...this.place);
-        this.mask.showNewest(canvas.getContext("2d"), COLOUR);
+        this.mask.showNewest(canvas.getContext("2d"), this.colour);
       }
       this.showRing();
     });
