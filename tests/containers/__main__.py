@@ -33,6 +33,7 @@ def keep_promises(stack: Stack, index: str | None, report: Report) -> None:
     confinement.containers_are_confined(stack, report)
     with Caller(stack.url) as caller:
         job_id, finished = drawing.the_documented_request_brings_a_picture(caller, report)
+        drawing.an_edit_keeps_what_its_mask_keeps(stack, caller, report)
         drawing.workers_share_the_load(stack, caller, report)
         upgrading.workers_are_replaced_under_held_calls(stack, caller, report)
         upgrading.the_api_is_replaced_under_held_calls(stack, report)

@@ -10,6 +10,7 @@ import httpx2
 from tests.containers.report import require, until
 
 _PATH: Final = "/v1/images/generations"
+_EDITS: Final = "/v1/images/edits"
 _DRAWN_S: Final = 300.0
 _UNFINISHED: Final = ("queued", "running")
 
@@ -33,6 +34,10 @@ class Caller:
     def draw(self, body: dict[str, Any]) -> httpx2.Response:
         """Ask and wait for the picture, as the documented call does."""
         return self._http.post(_PATH, json=body)
+
+    def edit(self, fields: dict[str, Any], image: bytes, mask: bytes) -> httpx2.Response:
+        """Ask for an edit by a form, and wait for the picture."""
+        return self._http.post(_EDITS, data=fields, files={"image": image, "mask": mask})
 
     def hold(self, bodies: Sequence[dict[str, Any]]) -> list["Future[httpx2.Response]"]:
         """Ask for several at once; the calls are held while this one goes on."""
