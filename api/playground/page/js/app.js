@@ -63,7 +63,12 @@ async function begin(files) {
 }
 
 async function useAsInput(file) {
-  inputs.set([await Picture.of(file)]);
+  try {
+    inputs.set([await Picture.of(file)]);
+  } catch ({ message }) {
+    composer.showProblem({ param: "image", message });
+    return;
+  }
   composer.showProblem(null);
   gallery.announce(`Begins with ${file.name}`);
   at("prompt").focus();
