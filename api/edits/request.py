@@ -43,8 +43,11 @@ class EditRequest(GenerationRequest):
 
 
 def of_form(texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a form as JSON would have them; a text that is empty is no field."""
-    return {name: _value(name, text) for name, text in texts.items() if text}
+    """Return the fields of a form as JSON would have them; a text that is empty is no field.
+
+    Browsers end the lines of a form's texts with CR and LF, whatever was typed.
+    """
+    return {name: _value(name, text.replace("\r\n", "\n")) for name, text in texts.items() if text}
 
 
 def _value(name: str, text: str) -> Any:  # noqa: ANN401 - whatever JSON holds

@@ -95,6 +95,13 @@ def left(service: Service) -> set[str]:
     return {key.decode().removeprefix(service.worker.store.keys.prefix) for key in keys}
 
 
+def test_lines_end_as_they_were_typed_and_not_as_browsers_send_them_in_forms(service: Service) -> None:
+    job_id = edit(service.caller, headers=ASYNC, prompt="a tree\r\nin snow").json()["id"]
+
+    service.worker.finish(service.worker.take())
+    assert service.worker.drawn[job_id].prompt == "a tree\nin snow"
+
+
 def test_a_form_makes_a_job_that_begins_with_its_picture(service: Service) -> None:
     answer = edit(service.caller, headers=ASYNC, n="2", quality="low", strength="0.25", seed="7")
 
