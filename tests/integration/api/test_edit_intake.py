@@ -119,20 +119,6 @@ def test_a_decoder_that_is_killed_at_its_work_is_replaced_by_one_that_does_it(se
     assert edit(service.caller).status_code == 202
 
 
-def test_a_decoder_that_is_killed_with_its_replacement_costs_one_call(service: Service) -> None:
-    assert edit(service.caller).status_code == 202
-
-    with ThreadPoolExecutor() as threads:
-        call = threads.submit(edit, service.caller, empty_of(LARGE))
-        while not call.done():
-            for decoder in decoders():
-                decoder.kill()
-        answer = call.result()
-
-    assert "too much time or memory" in assert_error(answer, 400, "invalid_image", param="image")
-    assert edit(service.caller).status_code == 202
-
-
 def test_a_decoder_that_hangs_is_ended(serve: Serve, own_tmp: Path) -> None:
     service = serve(api={"max_decoders": 1, "reading_timeout_s": 5.0})
     assert edit(service.caller).status_code == 202

@@ -84,6 +84,25 @@ async def test_one_that_is_ended_is_told_at_once_and_another_takes_its_place(
     assert pid not in pids()
 
 
+async def test_one_that_is_ended_at_its_work_is_replaced_once(
+    apart: Apart, pipe: Path, picture: Files
+) -> None:
+    await apart.look(picture, 10_000)
+    asking = asyncio.create_task(unpack(apart, pipe))
+    killed: set[int] = set()
+
+    for _ in range(2):
+        await asyncio.sleep(2 * SOON_S)  # it waits for the body
+        (pid,) = pids()
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
+
+    with pytest.raises(ReaderLostError):
+        await asking
+    assert len(killed) == 2
+    assert await apart.look(picture, 10_000) == (Size(96, 64),)
+
+
 async def test_one_that_ended_while_nobody_asked_is_replaced_unnoticed(apart: Apart, picture: Files) -> None:
     await apart.look(picture, 10_000)
     (pid,) = pids()
