@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from shared.catalogue import EditsBy, ModelSpec, Sizes
+from shared.catalogue import EditsBy, ModelSpec, Sizes, place
 from shared.job_warnings import QUALITY_WITHOUT_EFFECT, SIZE_EXTENDED, SIZE_RESAMPLED, JobWarning
 from shared.params import Params, Quality, Style
 from worker.engine import ImageRequest
-from worker.engine.pictures.canvas import place
 from worker.engine.request import Edit
 from worker.inputs import pictures
 from worker.inspection import Inspection

@@ -5,7 +5,7 @@ Knows nothing of torch or diffusers and never downloads anything, so the API can
 
 from shared.catalogue.catalogue import Catalogue
 from shared.catalogue.families import EditsBy
-from shared.catalogue.sizes import Sizes
+from shared.catalogue.sizes import Box, Sizes, place
 from shared.catalogue.spec import (
     ComponentFile,
     Edits,
@@ -19,6 +19,7 @@ from shared.catalogue.spec import (
 from shared.catalogue.wording import Wording
 
 __all__ = [
+    "Box",
     "Catalogue",
     "ComponentFile",
     "Edits",
@@ -31,4 +32,5 @@ __all__ = [
     "Strength",
     "Templates",
     "Wording",
+    "place",
 ]

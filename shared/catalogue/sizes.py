@@ -16,6 +16,9 @@ ASKED_MULTIPLE = 8
 LEAST_ASKED_PX = 64
 """The sides that may be asked for are multiples of the one and at least the other."""
 
+Box = tuple[int, int, int, int]
+"""Left, upper, right and lower pixel."""
+
 
 def _to_multiple(side: float, most: int) -> int:
     return max(LEAST_ASKED_PX, min(most, round(side / ASKED_MULTIPLE) * ASKED_MULTIPLE))
@@ -101,3 +104,19 @@ class Sizes(BaseModel):
     @staticmethod
     def _elongation(width: int, height: int) -> float:
         return max(width, height) / min(width, height)
+
+
+def place(asked: tuple[int, int], drawn: tuple[int, int], multiple: int) -> Box:
+    """Return where a picture of the asked size lies on what is drawn: all of it, in the middle.
+
+    Args:
+        asked: width and height in pixels.
+        drawn: those of what is denoised.
+        multiple: where fewer pixels than these are over, nothing is resampled.
+    """
+    (width, height), (whole_width, whole_height) = asked, drawn
+    if not (0 <= whole_width - width < multiple and 0 <= whole_height - height < multiple):
+        scale = min(whole_width / width, whole_height / height)
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    left, upper = (whole_width - width) // 2, (whole_height - height) // 2
+    return left, upper, left + width, upper + height

@@ -7,13 +7,10 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from shared.catalogue import Sizes
+from shared.catalogue import Box, Sizes, place
 from worker.engine.pictures.pixels import Pixels, cover
 from worker.engine.pictures.seam import levelled
 from worker.engine.request import Edit, ImageRequest
-
-Box = tuple[int, int, int, int]
-"""Left, upper, right and lower pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,22 +101,6 @@ class Canvas:
         width, height = self.drawn
         around = [(upper, height - lower), (left, width - right), (0, 0)][: np.asarray(fitted).ndim]
         return Image.fromarray(np.pad(np.asarray(fitted), around, mode="edge"))
-
-
-def place(asked: tuple[int, int], drawn: tuple[int, int], multiple: int) -> Box:
-    """Return where a picture of the asked size lies on what is drawn: all of it, in the middle.
-
-    Args:
-        asked: width and height in pixels.
-        drawn: those of what is denoised.
-        multiple: where fewer pixels than these are over, nothing is resampled.
-    """
-    (width, height), (whole_width, whole_height) = asked, drawn
-    if not (0 <= whole_width - width < multiple and 0 <= whole_height - height < multiple):
-        scale = min(whole_width / width, whole_height / height)
-        width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    left, upper = (whole_width - width) // 2, (whole_height - height) // 2
-    return left, upper, left + width, upper + height
 
 
 def on_white(picture: Image.Image) -> Image.Image:
