@@ -223,8 +223,8 @@ class ApiSettings(Section):
     upload_timeout_s: float = Field(
         120.0, gt=0, description="longest from the headers of such a request to the end of its body"
     )
-    max_decoders: int = Field(2, ge=1, description="processes that decode pictures beside one that serves")
-    reading_timeout_s: float = Field(30.0, gt=0, description="longest that its pictures are decoded")
+    max_readers: int = Field(2, ge=1, description="processes that read pictures beside one that serves")
+    reading_timeout_s: float = Field(30.0, gt=0, description="longest that its pictures are read")
     max_connections: int = Field(
         12_000,
         ge=1,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, ParamSpec, TypeVar
+from typing import Annotated, Final, NoReturn
 
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
@@ -35,8 +35,6 @@ from shared.settings import ApiSettings
 
 log = get_logger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 FORM: Final = "multipart/form-data"
 # There is no room on the disk, or none for us.
@@ -85,7 +83,7 @@ class Intake:
 
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
-        self.apart = Apart(settings.max_decoders, settings.reading_timeout_s)
+        self.apart = Apart(settings.max_readers, settings.reading_timeout_s)
         self._turns = asyncio.Semaphore(settings.max_uploads)
         self._spool = Spool()
 

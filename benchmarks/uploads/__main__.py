@@ -75,7 +75,7 @@ def measure(service: Serving, body: str, total_bytes: int, at_once: int) -> Row:
 
 def report(rows: Sequence[Row]) -> str:
     """Return the table."""
-    heads = ("MB", "at once", "taken", "idle", "peak", "costs", "decoders", "all", "s")
+    heads = ("MB", "at once", "taken", "idle", "peak", "costs", "readers", "all", "s")
     lines = [f"{'body':<5}" + "".join(f"{head:>9}" for head in heads)]
     for row in rows:
         taken = sum(status == httpx2.codes.ACCEPTED for status in row.statuses)

@@ -30,7 +30,7 @@ from tests.waiting import wait_until
 
 EDITS = "/v1/images/edits"
 PICTURE = odd.plain((96, 64))
-# What a decoder has to do with these takes seconds, and no more than 70 kB come of each.
+# What a reader has to do with these takes seconds, and no more than 70 kB come of each.
 LARGE = (6000, 4000)
 
 
@@ -59,7 +59,7 @@ def json_of(length: int) -> bytes:
     return json.dumps({"prompt": "x", "images": [{"image_url": url}]}).encode().ljust(length)
 
 
-def decoders() -> list[psutil.Process]:
+def readers() -> list[psutil.Process]:
     """Return the processes that read pictures for the API in this one."""
     return [each for each in psutil.Process().children() if "api.edits.reader" in each.cmdline()]
 
@@ -99,36 +99,36 @@ def own_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def service(serve: Serve, own_tmp: Path) -> Iterator[Service]:
     assert own_tmp.is_dir()
-    yield serve(api={"max_uploads": 1, "max_decoders": 1, "upload_timeout_s": 2.0, "reading_timeout_s": 20.0})
+    yield serve(api={"max_uploads": 1, "max_readers": 1, "upload_timeout_s": 2.0, "reading_timeout_s": 20.0})
     assert lying() == []
 
 
-def test_a_decoder_that_is_killed_at_its_work_is_replaced_by_one_that_does_it(service: Service) -> None:
+def test_a_reader_that_is_killed_at_its_work_is_replaced_by_one_that_does_it(service: Service) -> None:
     assert edit(service.caller).status_code == 202
-    (decoder,) = decoders()
-    busy_s = sum(decoder.cpu_times()[:2])
+    (reader,) = readers()
+    busy_s = sum(reader.cpu_times()[:2])
 
     with ThreadPoolExecutor() as threads:
         call = threads.submit(edit, service.caller, empty_of(LARGE))
-        wait_until(lambda: sum(decoder.cpu_times()[:2]) > busy_s + 0.1, what="the decoder to be busy")
-        decoder.kill()
+        wait_until(lambda: sum(reader.cpu_times()[:2]) > busy_s + 0.1, what="the reader to be busy")
+        reader.kill()
         answer = call.result()
 
     assert answer.status_code == 202
-    assert decoder not in decoders()
+    assert reader not in readers()
     assert edit(service.caller).status_code == 202
 
 
-def test_a_decoder_that_hangs_is_ended(serve: Serve, own_tmp: Path) -> None:
-    service = serve(api={"max_decoders": 1, "reading_timeout_s": 5.0})
+def test_a_reader_that_hangs_is_ended(serve: Serve, own_tmp: Path) -> None:
+    service = serve(api={"max_readers": 1, "reading_timeout_s": 5.0})
     assert edit(service.caller).status_code == 202
-    (decoder,) = decoders()
+    (reader,) = readers()
 
-    decoder.suspend()
+    reader.suspend()
     answer = edit(service.caller)
 
     assert_error(answer, 400, "invalid_image", param="image")
-    assert not decoder.is_running() or decoder.status() == psutil.STATUS_ZOMBIE
+    assert not reader.is_running() or reader.status() == psutil.STATUS_ZOMBIE
     assert edit(service.caller).status_code == 202
     assert list(own_tmp.glob("*/*")) == []
 
