@@ -385,6 +385,50 @@ class WorkerSettings(Section):
         return value
 
 
+class ResultSettings(Section):
+    """Where pictures lie that are asked for as URLs, and the files of batches."""
+
+    urls: str = Field(
+        "",
+        description="a folder that the API and every worker share, or `s3://bucket/prefix`; empty: nowhere, "
+        "and there are neither URLs nor batches",
+    )
+    s3_endpoint: str = Field(
+        "", pattern=r"^(https?://.*)?$", description="address of the S3 server; empty: that of AWS"
+    )
+    s3_public_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://.*)?$",
+        description="the same as callers reach it, where that is another; URLs name this one",
+    )
+    s3_region: str = Field("us-east-1", description="its region")
+    s3_access_key_id: SecretStr = Field(
+        SecretStr(""), description="whose bucket it is; empty: as AWS's tools find it, by role or variables"
+    )
+    s3_secret_access_key: SecretStr = Field(SecretStr(""), description="the secret of that key")
+    s3_path_style: bool = Field(
+        default=True, description="the bucket stands in the path of an address, not in its host"
+    )
+    timeout_s: float = Field(30.0, gt=0, description="longest that one object is on its way")
+
+    @field_validator("urls")
+    @classmethod
+    def _is_a_place(cls, value: str) -> str:
+        """Refuse what is neither; a path that is not whole would be another one in each process."""
+        if value and not value.startswith(("/", "s3://")):
+            msg = "it is the whole path of a folder, as /var/lib/darkroom/results, or s3://bucket/prefix"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _holds_no_secret(cls, value: str) -> str:
+        if holds_login(value):
+            msg = "no user or password stands in it; what is secret is results.s3_secret_access_key"
+            raise ValueError(msg)
+        return value
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -425,6 +469,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     moderation: ModerationSettings = ModerationSettings()
     worker: WorkerSettings = WorkerSettings()
+    results: ResultSettings = ResultSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
 

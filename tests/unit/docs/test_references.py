@@ -34,7 +34,7 @@ def make_targets() -> set[str]:
 
 @pytest.mark.parametrize("document", documents(), ids=name)
 def test_every_variable_a_document_names_is_read_by_something(document: Path) -> None:
-    named = set(re.findall(r"\bDARKROOM_[A-Z][A-Z_]*[A-Z]", document.read_text()))
+    named = set(re.findall(r"\bDARKROOM_[A-Z][A-Z0-9_]*[A-Z0-9]", document.read_text()))
 
     assert named <= settings() | options_of_the_command_line() | variables_of_compose()
 

@@ -1,0 +1,160 @@
+"""One interface for both: obstore's, which knows folders and S3 alike.
+
+What it says of a failure names addresses and keys of requests, so none of it is repeated: a log has the name
+of the error, and a caller our own words.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from shared.errors import ConfigurationError, DarkroomError
+from shared.settings import ResultSettings
+
+_S3: Final = re.compile(
+    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(/[\w.=-]+)*)/?", re.ASCII
+)
+_CHUNK_BYTES: Final = 1024**2
+_CONNECT_S: Final = 5
+LONGEST_S: Final = 7 * 24 * 3600
+"""The longest time for which S3 signs an address."""
+
+T = TypeVar("T")
+
+
+class ObjectUnavailable(DarkroomError):
+    """The store of results cannot be reached, or refuses this service."""
+
+    code = "object_store_unavailable"
+    retryable = True
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Objects by name. Names are paths of ours, with a slash between their parts.
+
+    Every method raises ObjectUnavailable where the store cannot be reached; those that read raise
+    FileNotFoundError where there is no such object.
+
+    Attributes:
+        folder: where the objects lie as files; None where they lie at an address of S3.
+    """
+
+    folder: Path | None
+    _store: LocalStore | S3Store
+    _signer: S3Store | None
+
+    def put(self, name: str, content: bytes | Path, media_type: str) -> None:
+        """Write an object, whole or not at all. Blocking.
+
+        Args:
+            name: its name; one that is there is replaced.
+            content: its bytes, or the file that has them.
+            media_type: what it is.
+        """
+        # A folder has no room for it: there the name says it.
+        attributes: Any = None if self.folder is not None else {"Content-Type": media_type}
+        _reaching(lambda: obstore.put(self._store, name, content, attributes=attributes))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; one that is not there is none to delete. Blocking."""
+        for name in names:
+            try:
+                _reaching(lambda name=name: obstore.delete(self._store, name))  # type: ignore[misc]
+            except FileNotFoundError:
+                continue
+
+    def read(self, name: str) -> bytes:
+        """Return an object's bytes. Blocking."""
+        return bytes(_reaching(lambda: obstore.get(self._store, name).bytes()))
+
+    def size_bytes(self, name: str) -> int:
+        """Return an object's size. Blocking."""
+        return int(_reaching(lambda: obstore.head(self._store, name))["size"])
+
+    async def stream(self, name: str) -> AsyncIterator[bytes]:
+        """Yield an object's bytes, about a MiB at a time."""
+        try:
+            found = await obstore.get_async(self._store, name)
+            async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(chunk)
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise ObjectUnavailable from error
+
+    def signed(self, name: str, lifetime_s: float) -> str | None:
+        """Return an address at which anybody can read an object for so long; None for one in a folder.
+
+        Nothing is asked for it; the signature is made here, and is another one each second.
+        """
+        if self._signer is None:
+            return None
+        lifetime = timedelta(seconds=max(1.0, min(lifetime_s, LONGEST_S)))
+        return str(obstore.sign(self._signer, "GET", name, lifetime))
+
+
+def open_store(settings: ResultSettings) -> ObjectStore | None:
+    """Return the store that the operator has named; None where none is.
+
+    Nothing is connected yet. A folder is made where it is missing.
+
+    Raises:
+        ConfigurationError: it is no folder that can be used, and no address of S3.
+    """
+    if not settings.urls:
+        return None
+    found = _S3.fullmatch(settings.urls)
+    if found is None:
+        folder = Path(settings.urls)
+        try:
+            return ObjectStore(folder, LocalStore(folder, mkdir=True), None)
+        except (BaseError, OSError) as error:
+            message = "results.urls names a folder that cannot be made or used"
+            raise ConfigurationError(message) from error
+    bucket, prefix = found["bucket"], found["prefix"].strip("/")
+    public = settings.s3_public_endpoint or settings.s3_endpoint
+    store = _s3(settings, bucket, prefix, settings.s3_endpoint)
+    return ObjectStore(None, store, _s3(settings, bucket, prefix, public))
+
+
+def _s3(settings: ResultSettings, bucket: str, prefix: str, endpoint: str) -> S3Store:
+    named = {
+        "endpoint": endpoint,
+        "access_key_id": settings.s3_access_key_id.get_secret_value(),
+        "secret_access_key": settings.s3_secret_access_key.get_secret_value(),
+    }
+    # What is not named is looked for as AWS's own tools do: variables of theirs, the machine's role.
+    config: Any = {name: value for name, value in named.items() if value}
+    client: Any = {
+        "connect_timeout": timedelta(seconds=_CONNECT_S),
+        "timeout": timedelta(seconds=settings.timeout_s),
+        "allow_http": endpoint.startswith("http://"),
+    }
+    # Whoever calls decides how often it is tried: within one call once more, for a connection that was idle.
+    retry: Any = {"max_retries": 1, "retry_timeout": timedelta(seconds=settings.timeout_s)}
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        region=settings.s3_region,
+        virtual_hosted_style_request=not settings.s3_path_style,
+        client_options=client,
+        retry_config=retry,
+        **config,
+    )
+
+
+def _reaching(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise ObjectUnavailable from error
