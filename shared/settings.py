@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from shared import web_addresses
 from shared.addresses import holds_login, wrong_with_redis
 from shared.errors import ConfigurationError
 from shared.moderation import Category, Severity
@@ -196,6 +197,25 @@ class ApiSettings(Section):
         description="names of this service that are answered while there is no API key, beside `localhost` "
         "and the addresses above; commas between; `.example`: that and all below, `*.example`: those below",
     )
+    root_path: str = Field(
+        "",
+        description="path below which a proxy serves this, as `/darkroom`; the proxy may pass it on or not",
+    )
+    public_url: str = Field(
+        "",
+        description="address below which callers reach this, as `https://pictures.example/darkroom`, for "
+        "addresses in answers; default: that of each request",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="proxies whose `X-Forwarded-For` and `-Proto` are believed: addresses and networks, "
+        "commas between; default: none",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="other sites whose pages may ask this, as `https://studio.example`; commas between; "
+        "`*` alone: all; default: none",
+    )
     requests_per_minute: int | None = Field(
         None,
         ge=1,
@@ -238,14 +258,16 @@ class ApiSettings(Section):
         description="key of the hashes that stand for owners, users and API keys; `darkroom up` makes one",
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _with_commas_between(cls, value: object) -> object:
         """Take a list of JSON as well, as every other setting that is a list."""
         if not isinstance(value, str):
             return value
         with suppress(ValueError):
-            return json.loads(value)
+            found = json.loads(value)
+            if isinstance(found, list):
+                return found
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("allowed_hosts")
@@ -256,6 +278,31 @@ class ApiSettings(Section):
             msg = "each is the name or address of a host, as pictures.example: no scheme, no port, no lone *"
             raise ValueError(msg)
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_prefix(cls, value: str) -> str:
+        return web_addresses.prefix(value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_base(cls, value: str) -> str:
+        return web_addresses.base(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(web_addresses.network, value))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a ``*`` beside others, who would think that the others say something."""
+        found = tuple(map(web_addresses.origin, value))
+        if web_addresses.ANY in found and len(found) > 1:
+            msg = "* allows every site, so nothing stands beside it"
+            raise ValueError(msg)
+        return found
 
     @property
     def is_loopback(self) -> bool:
