@@ -234,6 +234,7 @@ class QueueView(BaseModel):
     eta_error: float | None = Field(
         description="By how much predicted ends are missed, as a share of the time; null before the first."
     )
+    low: int = Field(description="Queued jobs of low priority, which are not among the others.")
 
 
 class WorkerView(BaseModel):

@@ -32,6 +32,7 @@ _OF_JOBS: Final = (
     "idle:*",
     "backlog:*",
     "leases",
+    "low_running",
     "deadlines",
     "unfinished:*",
     "held",
@@ -42,6 +43,8 @@ _OF_JOBS: Final = (
     "inputs",
     "input_bytes",
     "input_bytes:*",
+    "batch:*",
+    "batch_ended:*",
     "done",
     "counts",
 )

@@ -37,6 +37,9 @@ class Caller:
         body_digest: str = "",
         params: Params | None = None,
         needs: int = 1,
+        low: bool = False,
+        batch: str = "",
+        line: int = 0,
         **more: Any,
     ) -> str:
         """Submit a job and return its id; ``more`` overrides the script's arguments."""
@@ -56,6 +59,10 @@ class Caller:
         }
         if needs > 1:
             fields["needs"] = str(needs)
+        if low:
+            fields["low"] = "1"
+        if batch:
+            fields |= {"batch": batch, "line": str(line)}
         values = {
             "max_queued": 100_000,
             "max_unfinished": 100_000,

@@ -10,7 +10,8 @@ from typing import Any, Self
 class Attempt:
     """One try at a job: what a claim hands to a worker.
 
-    ``token`` is the fence of every later write; ``losses`` counts the workers that this job has outlived.
+    ``token`` is the fence of every later write; ``losses`` counts the workers that this job has outlived;
+    ``low``: it makes way for every job that is not.
     Instants are ms of Redis's clock; ``told_at`` is the one at which it answered, and ``heard_at`` the same
     moment by ``perf_counter``: what this process measures becomes Redis's time by the two.
     """
@@ -25,6 +26,7 @@ class Attempt:
     trace: str = ""
     queued_at: int = 0
     claimed_at: int = 0
+    low: bool = False
     told_at: int = field(default=0, compare=False)
     heard_at: float = field(default_factory=time.perf_counter, compare=False)
 
@@ -32,7 +34,7 @@ class Attempt:
     def parse(cls, row: Sequence[Any]) -> Self:
         """Read what ``claim.lua`` returned, just now."""
         job_id, token, number, params, deadline_at, request_id, losses, trace, *instants = row
-        queued_at, claimed_at, told_at = instants
+        queued_at, claimed_at, told_at, low = instants
         return cls(
             job_id=job_id.decode(),
             token=token.decode(),
@@ -44,6 +46,7 @@ class Attempt:
             trace=trace.decode(),
             queued_at=queued_at,
             claimed_at=claimed_at,
+            low=bool(low),
             told_at=told_at,
         )
 

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import redis
 
@@ -22,26 +22,37 @@ from worker.attempt import Attempt, Lapsed
 
 DRAFT_TTL_S = 120
 PREVIEW_TTL_S = 120
+_HELD_BACK: Final = 1
+_LOW_HELD_BACK: Final = 2
 Again = Literal["never", "retry", "free", "newer"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a claim brought. ``held_back``: a job waits for a worker that runs nothing else."""
+    """What a claim brought.
+
+    ``held_back``: a job waits for a worker that runs nothing else; where none was wanted, any waits that is
+    not low. ``low_held_back``: a low one waits for such a worker.
+    """
 
     attempts: tuple[Attempt, ...]
     held_back: bool
+    low_held_back: bool = False
 
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """What is queued for a model and needs one version of the params, and how many workers read that."""
+    """What is queued for a model and needs one version of the params, and how many workers read that.
+
+    ``low``: it tells of jobs of low priority and of the workers that take them, else of all others.
+    """
 
     model: str
     needs: int
     queued: int
     workers: int
+    low: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,13 +79,16 @@ class WorkerStore:
         self.keys = Keys(prefix)
         self._registered: dict[str, Callable[..., Any]] = {}
 
-    def claim(self, model: str, worker: str, *, want: int, alone: bool, seed: str | None = None) -> Claim:
+    def claim(
+        self, model: str, worker: str, *, want: int, low: int = 0, alone: bool, seed: str | None = None
+    ) -> Claim:
         """Take up to ``want`` queued jobs of a model that this worker can read, fairly among their owners.
 
         Args:
             model: the model to draw with.
             worker: who claims.
-            want: most jobs to take.
+            want: most jobs to take that are not low.
+            low: most low jobs to take, where it gets none that is not low and none waits.
             alone: whether the worker runs nothing else.
             seed: random; give the same one again when the reply to a claim was lost.
         """
@@ -85,13 +99,21 @@ class WorkerStore:
             seed=seed or secrets.token_hex(8),
             lease_ms=self._lease_ms,
             want=want,
+            low=low,
             alone=int(alone),
             reads=self._reads,
         )
-        return Claim(tuple(Attempt.parse(row) for row in rows), bool(held_back))
+        attempts = tuple(Attempt.parse(row) for row in rows)
+        return Claim(attempts, held_back == _HELD_BACK, held_back == _LOW_HELD_BACK)
 
     def renew(
-        self, worker: str, models: Sequence[str], held: Iterable[tuple[str, str]], about: Mapping[str, Any]
+        self,
+        worker: str,
+        models: Sequence[str],
+        held: Iterable[tuple[str, str]],
+        about: Mapping[str, Any],
+        *,
+        low: bool = False,
     ) -> dict[str, str]:
         """Send the heartbeat: extend the leases of the held jobs.
 
@@ -100,6 +122,7 @@ class WorkerStore:
             models: the models it serves.
             held: (job id, token) of each running attempt.
             about: what the worker says of itself.
+            low: whether it takes low jobs too.
 
         Returns:
             The jobs that are no longer the worker's, each with the reason.
@@ -112,6 +135,7 @@ class WorkerStore:
             held=json.dumps([list(pair) for pair in held]),
             about=json.dumps(dict(about)),
             reads=self._reads,
+            low=int(low),
         )
         return {row[0].decode(): row[1].decode() for row in lost}
 
@@ -264,7 +288,7 @@ class WorkerStore:
             expired,
             abandoned,
             tuple(Lapsed.parse(row) for row in lapsed),
-            tuple(ModelLoad(model.decode(), *numbers) for model, *numbers in loads),
+            tuple(_load(*load) for load in loads),
         )
 
     @property
@@ -277,6 +301,10 @@ class WorkerStore:
             self._registered[name] = self._client.register_script(script.source)
         keys, args = script.bind(self.keys.prefix, values)
         return scripts.checked(_reaching(lambda: self._registered[name](keys=keys, args=args)))
+
+
+def _load(model: bytes, needs: int, queued: int, workers: int, low: int) -> ModelLoad:
+    return ModelLoad(model.decode(), needs, queued, workers, bool(low))
 
 
 def _reaching(call: Callable[[], T]) -> T:

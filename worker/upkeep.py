@@ -176,11 +176,14 @@ class Reaper:
             )
         for load in reaped.loads:
             # For what no living worker can read there is nobody to hear.
-            if load.queued and (load.needs == 1 or load.workers):
+            heard = load.workers or (load.needs == 1 and not load.low)
+            if load.queued and heard:
                 self._doorbell.ring(load.model, self._missing(load), needs=load.needs)
 
     def _missing(self, load: ModelLoad) -> int:
-        return max(0, min(load.queued, MAX_RINGS) - self._doorbell.waiting(load.model, load.needs))
+        # Low jobs may wait for long while slots are free that are not theirs: those are kept from no work.
+        most = load.workers if load.low else MAX_RINGS
+        return max(0, min(load.queued, most) - self._doorbell.waiting(load.model, load.needs))
 
 
 def tickers(

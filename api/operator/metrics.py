@@ -27,7 +27,8 @@ BOUNDS_MS: Final = (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000
 
 # Name, what it is, and the member of QueueState that it shows.
 _OF_A_MODEL: Final = (
-    ("darkroom_jobs_queued", "Jobs that wait.", "queued"),
+    ("darkroom_jobs_queued", "Jobs that wait, but for those of low priority.", "queued"),
+    ("darkroom_low_jobs_queued", "Jobs of low priority that wait.", "low"),
     (
         "darkroom_jobs_unreadable",
         "Of those, jobs that wait for a worker of a later version than any that lives.",
@@ -55,10 +56,10 @@ _ENDS: Final = {
 _DURATIONS: Final = {
     "wait": (
         "darkroom_job_wait_seconds",
-        "From a job's submission to the start of the attempt that succeeded.",
+        "From a job's submission to the start of the attempt that succeeded; not of low priority.",
     ),
-    "run": ("darkroom_job_run_seconds", "From the start of the attempt that succeeded to its end."),
-    "total": ("darkroom_job_duration_seconds", "From a job's submission to its picture."),
+    "run": ("darkroom_job_run_seconds", "From the start of the attempt that succeeded to its end; likewise."),
+    "total": ("darkroom_job_duration_seconds", "From a job's submission to its picture; likewise."),
 }
 
 

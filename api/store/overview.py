@@ -18,6 +18,8 @@ ERRORS: Final = 20
 _LOOKED_AT: Final = 2000
 # More running jobs than this are counted, and not told by model and worker.
 _MOST_RUNNING: Final = 5000
+# What is asked of each model.
+_ASKED: Final = 5
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class QueueState:
     """A model's queue.
 
     ``unreadable`` of the queued jobs wait for a worker of a later version than any that lives. ``oldest_s``
-    is how long its oldest job has waited, 0 where none waits. ``eta_error`` is by how much predicted ends are
+    is how long its oldest job has waited, 0 where none waits. ``low`` jobs of low priority wait besides,
+    which nothing else here tells of but ``running``. ``eta_error`` is by how much predicted ends are
     missed of late, as a share of the time taken; None before the first.
     """
 
@@ -36,6 +39,7 @@ class QueueState:
     oldest_s: float
     workers: int
     eta_error: float | None
+    low: int
 
 
 @dataclass(frozen=True)
@@ -108,16 +112,18 @@ async def overview(client: StoreClient, live_s: float) -> Overview:
             pipe.zrange(keys.queue(name), 0, 0, withscores=True)
             pipe.zrangebyscore(keys.serving(name), now_ms - live_s * 1000, "+inf", withscores=True)
             pipe.hgetall(keys.newer(name))
+            pipe.zcard(keys.low(name))
         for job_id in leased:
             pipe.hmget(keys.job(job_id.decode()), ["model", "worker"])
         for job_id in failed:
             pipe.hmget(keys.job(job_id), ["finished_at", "error", "model", "worker", "attempt"])
 
     replies = await client.ask(ask)
-    queues, rest = replies[: 4 * len(names)], replies[4 * len(names) :]
+    asked = _ASKED * len(names)
+    queues, rest = replies[:asked], replies[asked:]
     running = [(model or b"", worker or b"") for model, worker in rest[: len(leased)]]
     seen: dict[str, float] = {}
-    for _, _, serving, _ in zip(*[iter(queues)] * 4, strict=True):
+    for _, _, serving, *_ in zip(*[iter(queues)] * _ASKED, strict=True):
         seen |= {name.decode(): (now_ms - at) / 1000 for name, at in serving}
     workers = await _workers(client, seen, Counter(worker.decode() for _, worker in running))
     reads = {worker.name: worker.reads for worker in workers}
@@ -147,8 +153,9 @@ def _queues(
             oldest_s=max(0.0, (now_ms - oldest[0][1]) / 1000) if oldest else 0.0,
             workers=len(serving),
             eta_error=float(missed[name.encode()]) if name.encode() in missed else None,
+            low=low,
         )
-        for name, queued, oldest, serving, newer in zip(names, *[iter(replies)] * 4, strict=True)
+        for name, queued, oldest, serving, newer, low in zip(names, *[iter(replies)] * _ASKED, strict=True)
     )
 
 

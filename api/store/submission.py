@@ -19,6 +19,10 @@ class Submission:
     ``keep`` says that the job goes on whoever hangs up; ``max_wait_s`` is how long the caller would wait for
     the picture, ``trace`` what takes the trace to a worker, ``needs`` the version of the params that a worker
     must read; ``input_bytes`` what the pictures take that it begins with and that are in the store already.
+
+    ``low``: it is drawn where no other job waits, nothing is promised of it, and it counts in no bound on
+    queued and owed work: whoever submits such jobs bounds them. ``batch`` and ``line`` say of which batch it
+    is which line, and so where its end is noted. The last three are the settings' where they are None.
     """
 
     id: str
@@ -40,9 +44,16 @@ class Submission:
     trace: str = ""
     needs: int = 1
     input_bytes: int = 0
+    low: bool = False
+    batch: str = ""
+    line: int = 0
+    deadline_s: float | None = None
+    result_ttl_s: int | None = None
+    record_ttl_s: int | None = None
 
     def arguments(self, settings: JobSettings, keys: Keys) -> dict[str, scripts.Argument]:
         """Return what the script is called with."""
+        deadline_s = self.deadline_s or settings.deadline_s
         grace_ms = -1 if settings.queue_without_worker else int(settings.worker_grace_s * 1000)
         fields = {
             "owner": self.owner,
@@ -53,19 +64,23 @@ class Submission:
             "weight": repr(self.weight),
             "request_id": self.request_id,
             "key_id": self.key_id,
-            "record_ttl_s": str(settings.record_ttl_s),
-            "result_ttl_s": str(settings.result_ttl_s),
+            "record_ttl_s": str(self.record_ttl_s or settings.record_ttl_s),
+            "result_ttl_s": str(self.result_ttl_s or settings.result_ttl_s),
             "max_attempts": str(settings.max_attempts),
         }
         if self.trace:
             fields["trace"] = self.trace
         if self.needs > 1:
             fields["needs"] = str(self.needs)
+        if self.low:
+            fields["low"] = "1"
+        if self.batch:
+            fields |= {"batch": self.batch, "line": str(self.line)}
         return {
             "job": keys.job(self.id),
             "id": self.id,
             "fields": json.dumps(fields),
-            "deadline_ms": int(settings.deadline_s * 1000),
+            "deadline_ms": int(deadline_s * 1000),
             "max_queued": settings.max_queued,
             "max_unfinished": self.max_unfinished or settings.max_unfinished_per_owner,
             "worker_grace_ms": grace_ms,
@@ -76,7 +91,7 @@ class Submission:
             "holder": self.holder,
             "keep": int(self.keep),
             "hold_ms": settings.hold_ms,
-            "max_wait_ms": int(min(self.max_wait_s, settings.deadline_s) * 1000),
+            "max_wait_ms": int(min(self.max_wait_s, deadline_s) * 1000),
             "max_owed_ms": int(settings.max_owed_s_per_owner * 1000),
             "max_result_bytes": settings.max_result_bytes,
             "live_ms": int(settings.lease_s * 1000),

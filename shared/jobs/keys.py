@@ -12,6 +12,7 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``lane:{model}:{lane}`` | zset | queued job ids of one lane by order of submission |
 | ``vtime:{model}`` | string | the model's virtual time |
 | ``backlog:{model}`` | string | the summed cost of the queued jobs |
+| ``low_running`` | set | running job ids of low priority |
 | ``leases`` | zset | running job ids by the end of their lease (ms) |
 | ``deadlines`` | zset | unfinished job ids by deadline (ms) |
 | ``unfinished:{owner}`` | zset | an owner's unfinished job ids by order of submission |
@@ -36,6 +37,8 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``refused:{owner}`` | list | digests of the bodies of an owner's calls that were refused lately |
 | ``replay:{owner}:{digest}`` | string | the job and body digest of an Idempotency-Key |
 | ``claimed:{seed}`` | string | what a claim took, for the case that its reply was lost |
+| ``batch:{batch}`` | hash | the batch, and beside it how many of its lines have ended with each status |
+| ``batch_ended:{batch}`` | hash | ``id status`` of each of its jobs that has ended by line; for 30 days |
 | ``serving:{model}`` | zset | workers by their last heartbeat (ms) |
 | ``api_keys`` | hash | API keys by id, as JSON with a digest of the secret |
 | ``rate:{subject}`` | string | when a key's (or an owner's) whole budget of requests is there again (ms) |
@@ -51,6 +54,10 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 
 What stands under a model in ``lanes``, ``lane`` and ``serving`` is for version 1 of the params. For what
 needs version 2, and for the workers that read it, the model is ``{model}@2``, and so on (decision 22).
+
+What stands under a model in ``queue``, ``newer``, ``lanes``, ``idle``, ``lane``, ``vtime``, ``backlog`` and
+``serving`` is of jobs of ordinary priority. For those of low priority, and for the workers that take them,
+the model is ``{model}~low``: no worker from before there were any looks there.
 """
 
 from dataclasses import dataclass
@@ -105,6 +112,18 @@ class Keys:
     def newer(self, model: str) -> str:
         """How many queued jobs of a model need which later version of the params."""
         return self.key("newer", model)
+
+    def low(self, model: str) -> str:
+        """The queued jobs of a model that are of low priority."""
+        return self.key("queue", f"{model}~low")
+
+    def batch(self, batch_id: str) -> str:
+        """A batch."""
+        return self.key("batch", batch_id)
+
+    def batch_ended(self, batch_id: str) -> str:
+        """The jobs of a batch that have ended, by line."""
+        return self.key("batch_ended", batch_id)
 
     def worker(self, name: str) -> str:
         """What a worker says of itself."""

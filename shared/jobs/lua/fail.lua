@@ -8,7 +8,7 @@
 -- @arg message string public error message
 -- @arg again string never: the job fails; retry: it is queued again while it has attempts left; free: queued again, no attempt spent; newer: the same, for a worker that reads a later version of the params
 -- @arg reads count the version of the params that the worker reads
--- @derives job, leases, deadlines, unfinished, done, moved, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes
+-- @derives job, leases, low_running, batch, batch_ended, deadlines, unfinished, done, moved, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes
 -- @returns {0, status} failed or queued; {-1} no such job, {-2} no longer this attempt's
 redis.call('DEL', KEYS[1])
 local job = read(ARGV[2])
@@ -28,11 +28,14 @@ if again == 'free' or again == 'newer' then
   remember(job, again == 'newer' and 'not_readable' or 'handed_back', message)
   redis.call('HINCRBY', key('job', job.id), 'attempt', -1)
   requeue(job)
+  -- That low jobs make way is no sign of anything wrong.
+  if not job.low then count(job.model, 'attempts', 'requeued') end
   return {0, 'queued'}
 end
 remember(job, 'failed', code)
 if again == 'retry' and job.attempt < job.max_attempts then
   requeue(job)
+  count(job.model, 'attempts', 'requeued')
   return {0, 'queued'}
 end
 conclude(job, 'failed', code, message)

@@ -10,7 +10,7 @@
 -- @arg bytes bytes size of the images
 -- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
 -- @arg warnings json what the caller should know of the pictures, {code, message} each
--- @derives job, leases, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts, input, inputs, input_bytes
+-- @derives job, leases, low_running, batch, batch_ended, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts, input, inputs, input_bytes
 -- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end
@@ -33,8 +33,9 @@ local function learn(name, ms)
   redis.call('HSET', key(name), job.model, exact(known + (measured - known) / 5))
 end
 local latency_ms, device_ms = now - job.started_at, tonumber(ARGV[7])
-learn('latency', latency_ms)
-learn('pace', device_ms >= 0 and math.min(device_ms, latency_ms) or latency_ms)
+-- Of a low job only its own share of the time says anything: it makes way for others.
+if not job.low then learn('latency', latency_ms) end
+if device_ms >= 0 or not job.low then learn('pace', device_ms >= 0 and math.min(device_ms, latency_ms) or latency_ms) end
 -- What it used, for its owner and its key: here, and so once, whatever was retried or sent twice.
 local used, day = cjson.decode(ARGV[5]), string.format('%d', math.floor(now / 86400000))
 local amounts = {jobs = 1, images = tonumber(ARGV[4]), input_tokens = used.input_tokens or 0, output_tokens = used.output_tokens or 0,
@@ -59,7 +60,8 @@ if tonumber(v[1] or '-1') >= 0 then
   local known = tonumber(redis.call('HGET', key('eta_error'), job.model) or share)
   redis.call('HSET', key('eta_error'), job.model, exact(known + (share - known) / 10))
 end
--- How long it waited, ran and took in all, by the smallest of these bounds that it stayed within.
+-- How long it waited, ran and took in all, by the smallest of these bounds that it stayed within. Nobody waits for a
+-- low job.
 local function observe(what, ms)
   local within = 'inf'
   for _, bound in ipairs({100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000, 600000}) do
@@ -69,8 +71,10 @@ local function observe(what, ms)
   count(job.model, what, 'sum', ms)
 end
 local created_at = tonumber(v[2])
-observe('wait', math.max(0, job.started_at - created_at))
-observe('run', latency_ms)
-observe('total', math.max(0, now - created_at))
+if not job.low then
+  observe('wait', math.max(0, job.started_at - created_at))
+  observe('run', latency_ms)
+  observe('total', math.max(0, now - created_at))
+end
 conclude(job, 'succeeded')
 return {0, error_ms}

@@ -6,8 +6,8 @@
 -- @arg gap_ms ms after a silence this long nobody could renew: every lease is extended and nothing lapses
 -- @arg hold_ms ms after such a silence, how long callers have to say that they are still there
 -- @arg most count most jobs of each sort in one tick
--- @derives reaped_at, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts, input, inputs, input_bytes
--- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, needs, queued, live workers}, …} first each attempt whose lease lapsed; how many queued jobs need which version of the params, and how many workers read it; {0} where it was not this call's turn
+-- @derives reaped_at, low_running, batch, batch_ended, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts, input, inputs, input_bytes
+-- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, needs, queued, live workers, low}, …} first each attempt whose lease lapsed; how many queued jobs need which version of the params, and how many workers read it, low 1: of those of low priority, and of the workers that take such; {0} where it was not this call's turn
 local period_ms, lease_ms, gap_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local hold_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(redis.call('GET', key('reaped_at')) or now - period_ms)
@@ -23,6 +23,7 @@ local function lose(job)
   remember(job, 'worker_lost', '')
   if job.losses < job.max_attempts then
     requeue(job)
+    count(job.model, 'attempts', 'requeued')
     requeued = requeued + 1
   else
     conclude(job, 'failed', 'worker_lost', 'Every worker that ran this job was lost.')
@@ -67,13 +68,22 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', key('results'), '-inf', now, 
   if redis.call('DECRBY', key('result_bytes'), string.match(entry, ' (%d+)$')) <= 0 then redis.call('DEL', key('result_bytes')) end
 end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('inputs'), '-inf', now, 'LIMIT', 0, most)) do drop_input(member) end
+-- Those that a version ended which knows of none.
+for _, id in ipairs(redis.call('SMEMBERS', key('low_running'))) do
+  if not score(key('leases'), id) then redis.call('SREM', key('low_running'), id) end
+end
 local out = {0, requeued, lost, expired, abandoned, lapsed}
-for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
-  local newer, of = 0, redis.call('HGETALL', key('newer', model))
+local function tell_load(model, low)
+  local queue, newer = queue_of(model, low == 1), 0
+  local of = redis.call('HGETALL', key('newer', queue))
   for i = 1, #of, 2 do
-    out[#out + 1] = {model, tonumber(of[i]), tonumber(of[i + 1]), readers(model, tonumber(of[i]), now - lease_ms)}
+    out[#out + 1] = {model, tonumber(of[i]), tonumber(of[i + 1]), readers(queue, tonumber(of[i]), now - lease_ms), low}
     newer = newer + tonumber(of[i + 1])
   end
-  out[#out + 1] = {model, 1, redis.call('ZCARD', key('queue', model)) - newer, readers(model, 1, now - lease_ms)}
+  out[#out + 1] = {model, 1, redis.call('ZCARD', key('queue', queue)) - newer, readers(queue, 1, now - lease_ms), low}
+end
+for _, model in ipairs(redis.call('SMEMBERS', key('models'))) do
+  tell_load(model, 0)
+  if redis.call('EXISTS', key('queue', queue_of(model, true))) == 1 then tell_load(model, 1) end
 end
 return out

@@ -7,14 +7,18 @@
 -- @arg held json list of [id, token]
 -- @arg about json object: what the worker says of itself
 -- @arg reads count the version of the params that it reads, and every earlier one
+-- @arg low flag 1: it takes jobs of low priority too
 -- @derives job, leases, serving, models, worker
 -- @returns {0, {id, reason}, …} reason: cancelled, failed, succeeded (by another attempt), moved, gone
 local worker, lease_ms = ARGV[2], tonumber(ARGV[3])
 for _, model in ipairs(cjson.decode(ARGV[4])) do
-  for needs = 1, tonumber(ARGV[7]) do
-    local serving = key('serving', level(model, needs))
-    redis.call('ZADD', serving, now, worker)
-    redis.call('ZREMRANGEBYSCORE', serving, '-inf', now - 604800000)  -- a week
+  local queues = ARGV[8] == '1' and {model, queue_of(model, true)} or {model}
+  for _, queue in ipairs(queues) do
+    for needs = 1, tonumber(ARGV[7]) do
+      local serving = key('serving', level(queue, needs))
+      redis.call('ZADD', serving, now, worker)
+      redis.call('ZREMRANGEBYSCORE', serving, '-inf', now - 604800000)  -- a week
+    end
   end
   redis.call('SADD', key('models'), model)
 end

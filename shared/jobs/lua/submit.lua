@@ -1,5 +1,5 @@
 #!lua
--- Accept a job, or say why not. No allow-oom: a full Redis refuses new work and nothing else.
+-- Accept a job, or say why not; one of low priority is in none of the bounds on queued and owed work. No allow-oom: a full Redis refuses new work and nothing else.
 -- @key job hash the record to make
 -- @arg prefix string prefix of every key
 -- @arg id string the job's id
@@ -22,7 +22,7 @@
 -- @arg input_bytes bytes what the pictures take that it begins with, which are there already; 0: there are none
 -- @arg max_input_bytes bytes refuse where those of all unfinished jobs would take more than this
 -- @arg max_owner_input_bytes bytes the same of this owner's jobs
--- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models, input, inputs, input_bytes
+-- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models, low_running, input, inputs, input_bytes
 -- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3, ms} the owner has too much unfinished; {-4, ms} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8, ms} the wait would be too long; {-9, ms} too many results; {-10} the pictures that it begins with are not there; {-11, ms} too many pictures; ms: what is left until there is room, as far as that can be told
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -30,9 +30,10 @@ local replay_key, retry, digest = ARGV[8], ARGV[10] == '1', ARGV[11]
 local holder, keeps, hold_ms = ARGV[12], ARGV[13] == '1', tonumber(ARGV[14])
 local max_wait_ms, max_owed_ms, max_result_bytes, live_ms = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
 local input_bytes, max_input_bytes, max_owner_input_bytes = tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21])
-local needs = tonumber(fields.needs or '1')
+local needs, low = tonumber(fields.needs or '1'), fields.low == '1'
 local rings_a_worker = 64  -- more slots than a worker has
 local model, owner = fields.model, fields.owner
+local queue = queue_of(model, low)
 local most_unanswered = 100  -- calls with one body whose answers are kept apart
 -- Two calls with an Idempotency-Key each are two, whatever their bodies.
 local unanswered = digest ~= '' and replay_key == '' and key('unanswered', owner, digest) or ''
@@ -86,12 +87,13 @@ end
 -- A slot that was rung claims until nothing is left. Where more jobs wait than all slots together have been rung
 -- for, another ring wakes nobody; should those rings have been lost, the reaper rings.
 local function worth_a_ring()
-  local workers, newer = readers(model, needs, now - live_ms), 0
+  local workers, newer = readers(queue, needs, now - live_ms), 0
   if needs > 1 then
-    return workers > 0 and tonumber(redis.call('HGET', key('newer', model), needs)) <= rings_a_worker * workers and 1 or 0
+    return workers > 0 and tonumber(redis.call('HGET', key('newer', queue), needs)) <= rings_a_worker * workers and 1 or 0
   end
-  for _, jobs in ipairs(redis.call('HVALS', key('newer', model))) do newer = newer + jobs end
-  return redis.call('ZCARD', key('queue', model)) - newer <= rings_a_worker * math.max(1, workers) and 1 or 0
+  if low and workers == 0 then return 0 end
+  for _, jobs in ipairs(redis.call('HVALS', key('newer', queue))) do newer = newer + jobs end
+  return redis.call('ZCARD', key('queue', queue)) - newer <= rings_a_worker * math.max(1, workers) and 1 or 0
 end
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0, id, 1, 1} end  -- this very call, repeated by the client library
@@ -109,7 +111,8 @@ if grace_ms >= 0 and not (newest and tonumber(newest) >= now - grace_ms) then re
 
 -- What is known of the pace decides what can be promised; before the first job nothing is.
 local cost, weight = tonumber(fields.cost), tonumber(fields.weight)
-local pace = tonumber(redis.call('HGET', key('pace'), model) or nil)
+-- Nothing is promised of a low job, and none is counted: whoever submits them bounds them.
+local pace = not low and tonumber(redis.call('HGET', key('pace'), model) or nil)
 local able, at = readers(model, needs, now - live_ms), served(model, needs, now - live_ms)
 local workers = math.max(1, able)
 local latency = tonumber(redis.call('HGET', key('latency'), model) or pace)
@@ -119,7 +122,7 @@ if pace then
   local own = waiting(model, fields.lane, at)
   local tag = tag_of(model, fields.lane) or math.max(virtual_time(model), score(key('idle', model), fields.lane) or 0)
   local ahead = own + ahead_of(model, fields.lane, tag + own * mean / weight, mean, at)
-  local busy = redis.call('ZCARD', key('leases'))
+  local busy = redis.call('ZCARD', key('leases')) - redis.call('SCARD', key('low_running'))
   local running = busy >= workers and mean > 0 and mean / 2 or 0  -- half a job, on average, is left of what runs
   predicted_ms = math.floor((ahead * mean + running) * pace / workers + cost * latency)
   if needs > 1 and able == 0 then predicted_ms = -1 end  -- until a newer worker comes: when, nobody knows
@@ -132,15 +135,27 @@ local function refuse(code, left_ms) return {code, math.ceil(math.max(left_ms, t
 
 -- When the first of the owner's jobs ends.
 local function first_end_ms()
-  local first = read(redis.call('ZRANGE', key('unfinished', owner), 0, 0)[1])
-  if not pace or first.model ~= model then return turn_ms end
+  local first = redis.call('ZRANGE', key('unfinished', owner), 0, 0)[1]
+  first = first and read(first)
+  if not pace or not first or first.model ~= model then return turn_ms end
   if first.status == 'running' then return first.started_at + first.cost * latency - now end
   local ahead = ahead_of(model, first.lane, tag_of(model, first.lane), mean, at)
   return ahead * mean * pace / workers + first.cost * latency
 end
 
-if redis.call('ZCARD', key('deadlines')) - redis.call('ZCARD', key('leases')) >= max_queued then return refuse(-4, turn_ms) end
-if redis.call('ZCARD', key('unfinished', owner)) >= max_unfinished then return refuse(-3, first_end_ms()) end
+-- How many jobs are queued in all, the low ones left out.
+local function queued()
+  local jobs = redis.call('ZCARD', key('deadlines')) - redis.call('ZCARD', key('leases'))
+  for _, each in ipairs(redis.call('SMEMBERS', key('models'))) do
+    jobs = jobs - redis.call('ZCARD', key('queue', queue_of(each, true)))
+  end
+  return jobs
+end
+
+if not low then
+  if queued() >= max_queued then return refuse(-4, turn_ms) end
+  if redis.call('ZCARD', key('unfinished', owner)) >= max_unfinished then return refuse(-3, first_end_ms()) end
+end
 if tonumber(redis.call('GET', key('result_bytes')) or '0') > max_result_bytes then
   local first = redis.call('ZRANGE', key('results'), 0, 0, 'WITHSCORES')[2]
   return refuse(-9, first and first - now or 0)
@@ -170,12 +185,14 @@ end
 redis.call('HSET', KEYS[1], unpack(flat))
 redis.call('ZADD', key('deadlines'), now + deadline_ms, id)
 redis.call('SADD', key('models'), model)  -- perhaps before any worker: what scales workers from zero must see the queue
-redis.call('ZADD', key('unfinished', owner), order, id)
+if not low then
+  redis.call('ZADD', key('unfinished', owner), order, id)
+  redis.call('INCRBY', key('owed', owner), fields.cost)
+end
 local history = key('history', owner)
 redis.call('ZADD', history, order, id)
 redis.call('ZREMRANGEBYRANK', history, 0, -1001)
 redis.call('PEXPIRE', history, deadline_ms + fields.record_ttl_s * 1000)
-redis.call('INCRBY', key('owed', owner), fields.cost)
 if input_bytes > 0 then
   redis.call('HSET', KEYS[1], 'input_bytes', input_bytes)
   redis.call('PEXPIRE', key('input', id), deadline_ms + 60000)

@@ -302,6 +302,26 @@ def test_a_reaper_rings_those_who_can_read_what_waits_and_nobody_else(
 
 
 @pytest.mark.slow
+def test_a_reaper_rings_once_a_worker_for_low_jobs_and_not_where_nobody_takes_them(
+    reaping: tuple[WorkerStore, Caller], doorbell: Doorbell
+) -> None:
+    store, caller = reaping
+    reaper = Reaper(store, doorbell)
+    store.renew("one", ["m"], [], {})
+    for _ in range(5):
+        caller.submit(low=True)
+
+    for _ in range(5):
+        reaper.reap()
+        time.sleep(0.002)
+    assert doorbell.waiting("m") == 0
+
+    for name in ("two", "three"):
+        store.renew(name, ["m"], [], {}, low=True)
+    wait_until(lambda: reaper.reap() or doorbell.waiting("m"), what="the rings")
+    assert doorbell.waiting("m") == 2
+
+
 def test_a_reaper_is_quiet_where_nothing_waits(
     reaping: tuple[WorkerStore, Caller], doorbell: Doorbell
 ) -> None:
