@@ -33,6 +33,8 @@ class Wire:
 
 
 _NO_RETRY: Final = {"x-should-retry": "false"}
+# What is said of an address may be otherwise in a moment; elsewhere the path alone forbids to keep it.
+_NOT_KEPT: Final = {"cache-control": "no-store"}
 
 # Looked up along the class's bases, so a new error has the status of its parent until it gets its own line.
 WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
@@ -42,6 +44,9 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
     e.PromptBlocked: Wire(400, BLOCKED),
     e.InvalidApiKey: Wire(401, headers={"www-authenticate": "Bearer"}),
     e.PermissionDenied: Wire(403),
+    e.InvalidSignature: Wire(403, headers=_NOT_KEPT),
+    e.UrlExpired: Wire(403, headers=_NOT_KEPT),
+    e.ObjectNotFound: Wire(404, headers=_NOT_KEPT),
     e.ModelNotFound: Wire(404),
     e.JobNotFound: Wire(404),
     e.JobNotFinished: Wire(409, headers=_NO_RETRY),
@@ -69,7 +74,14 @@ WIRE: Final[Mapping[type[e.DarkroomError], Wire]] = {
 # What a job's record says of its end, by code.
 JOB_ERRORS: Final[Mapping[str, type[e.JobFailed]]] = {
     cls.code: cls
-    for cls in (e.GenerationFailed, e.PictureBlocked, e.WorkerLost, e.DeadlineExceeded, e.JobCancelled)
+    for cls in (
+        e.GenerationFailed,
+        e.PictureBlocked,
+        e.WorkerLost,
+        e.UploadFailed,
+        e.DeadlineExceeded,
+        e.JobCancelled,
+    )
 }
 
 

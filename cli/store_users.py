@@ -85,10 +85,11 @@ class Role:
 API: Final = Role(
     "api",
     scripts=("submit", "place", "hold", "release", "answer", "refuse", "cancel", "rate"),
-    writes=(*_OF_JOBS, *_OF_SUBMISSION, "rate:*"),
+    writes=(*_OF_JOBS, *_OF_SUBMISSION, "rate:*", "signing_key"),
     reads=(
         *_OF_PREDICTION,
         "result:*",
+        "stored:*",
         "previews:*",
         "usage:*",
         "worker:*",
@@ -116,6 +117,7 @@ API: Final = Role(
         "xread",
         "xrevrange",
         "get",
+        "set",
         "info",
         "subscribe",
         "unsubscribe",
@@ -125,12 +127,15 @@ API: Final = Role(
 )
 WORKER: Final = Role(
     "worker",
-    scripts=("claim", "renew", "progress", "preview", "finish", "fail", "reap"),
+    scripts=("claim", "renew", "progress", "preview", "finish", "fail", "reap", "upload", "sweep"),
     writes=(
         *_OF_JOBS,
         *_OF_PREDICTION,
         "draft:*",
         "result:*",
+        "stored:*",
+        "objects",
+        "deleting",
         "previews:*",
         "usage:*",
         "eta_error",
@@ -142,7 +147,7 @@ WORKER: Final = Role(
         "reaped_at",
     ),
     reads=(),
-    commands=("del", "hset", "hgetall", "expire", "smembers", "zrangebyscore", *_TO_HEAR_RINGS),
+    commands=("del", "hset", "hgetall", "expire", "smembers", "zrangebyscore", "zrem", *_TO_HEAR_RINGS),
     channels=("events:*",),
     rings=True,
 )

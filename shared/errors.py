@@ -89,6 +89,18 @@ class OriginNotAllowed(PermissionDenied):
     code = "origin_not_allowed"
 
 
+class InvalidSignature(PermissionDenied):
+    """This address is not signed by this service, or was changed."""
+
+    code = "invalid_signature"
+
+
+class UrlExpired(PermissionDenied):
+    """This address has expired, and what was at it."""
+
+    code = "url_expired"
+
+
 class UnsupportedEndpoint(RequestError):
     """OpenAI has this route, and this service has it not."""
 
@@ -105,6 +117,12 @@ class JobNotFound(RequestError):
     """There is no such job."""
 
     code = "job_not_found"
+
+
+class ObjectNotFound(RequestError):
+    """There is nothing at this address any more."""
+
+    code = "object_not_found"
 
 
 class JobNotFinished(RequestError):
@@ -279,6 +297,12 @@ class StoreUnavailable(Refused):
     code = "store_unavailable"
 
 
+class ObjectUnavailable(Refused):
+    """The store of results cannot be reached, or refuses this service."""
+
+    code = "object_store_unavailable"
+
+
 class InputsLost(StoreUnavailable):
     """The job store lost the pictures before it had the job: send them again."""
 
@@ -306,6 +330,18 @@ class PictureBlocked(JobFailed):
     """The picture was blocked by moderation."""
 
     code = "moderation_blocked"
+
+
+class UploadFailed(JobFailed):
+    """The picture could not be written to the store of results."""
+
+    code = "upload_failed"
+
+
+class NoObjectStore(UploadFailed):
+    """The worker that was to draw this knows no store of results."""
+
+    retryable = True
 
 
 class DeadlineExceeded(JobFailed):

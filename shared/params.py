@@ -83,6 +83,7 @@ class Params(BaseModel):
         "masked": 2,
         "strength": 2,
         "input_fidelity": 2,
+        "stored": 3,
     }
     """The version of the params that brought each field. A new one has a default, and the next version."""
 
@@ -107,6 +108,8 @@ class Params(BaseModel):
     """How much of the first one is drawn anew: 0 nothing, 1 all."""
     input_fidelity: InputFidelity | None = None
     """The same in words, where no number says it."""
+    stored: bool = False
+    """Whether its images go to the store of objects, and only their names to Redis."""
 
     def needs(self) -> int:
         """Return the version that a worker must read to draw exactly this: that of its newest choice."""

@@ -457,6 +457,12 @@ class ResultSettings(Section):
         default=True, description="the bucket stands in the path of an address, not in its host"
     )
     timeout_s: float = Field(30.0, gt=0, description="longest that one object is on its way")
+    upload_retry_s: float = Field(
+        60.0, ge=0, description="a picture that cannot be written for so long fails its job: upload_failed"
+    )
+    delete_expired: bool = Field(
+        default=True, description="delete what has expired; off where a rule of the bucket does it"
+    )
 
     @field_validator("urls")
     @classmethod

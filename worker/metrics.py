@@ -25,6 +25,21 @@ NO_NUMBERS: Final = Counter(
     "Images, not previews, whose decoded values were no numbers: mended in full precision, or failed.",
     ["model", "outcome"],
 )
+UPLOADS: Final = Counter(
+    "darkroom_worker_uploads",
+    "Pictures on their way to the store of results: succeeded, failed for good, or retried.",
+    ["outcome"],
+)
+UPLOAD_SECONDS: Final = Histogram(
+    "darkroom_worker_upload_seconds",
+    "How long a picture took into the store of results, with its retries.",
+    buckets=_BOUNDS_S,
+)
+DELETED: Final = Counter(
+    "darkroom_worker_objects_deleted",
+    "Expired objects of the store of results: deleted, or failed to be and tried again.",
+    ["outcome"],
+)
 OCCUPANCY: Final = Gauge(
     "darkroom_worker_batch_occupancy", "Images that are denoised now, of those that fit."
 )
@@ -55,6 +70,26 @@ def expect_models(models: Iterable[str]) -> None:
 def observe_no_numbers(model: str, *, mended: bool) -> None:
     """Count an image whose values were no numbers."""
     NO_NUMBERS.labels(model=model, outcome="mended" if mended else "failed").inc()
+
+
+def expect_objects() -> None:
+    """Begin to count what goes into the store of results and out of it."""
+    for outcome in ("succeeded", "failed", "retried"):
+        UPLOADS.labels(outcome=outcome)
+    for outcome in ("deleted", "failed"):
+        DELETED.labels(outcome=outcome)
+
+
+def observe_upload(outcome: str, seconds: float | None = None) -> None:
+    """Count a picture that was written, or was not; ``seconds`` of one that was."""
+    UPLOADS.labels(outcome=outcome).inc()
+    if seconds is not None:
+        UPLOAD_SECONDS.observe(seconds)
+
+
+def observe_deleted(outcome: str, objects: int) -> None:
+    """Count objects that were deleted, or were not."""
+    DELETED.labels(outcome=outcome).inc(objects)
 
 
 def watch_batch(rows: Callable[[], int], capacity: int) -> None:

@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeVar
 
@@ -24,6 +24,7 @@ from shared.errors import (
     GenerationFailed,
     JobNotFound,
     LeaseLost,
+    NoObjectStore,
     StoreUnavailable,
 )
 from shared.jobs.scripts import DraftIncomplete
@@ -37,6 +38,7 @@ from worker.ledger import HANDED_BACK, Held, Ledger
 from worker.metrics import observe_attempt
 from worker.planning import Planner
 from worker.store import Again, WorkerStore
+from worker.uploads import MEDIA_TYPES, Uploads
 
 log = get_logger(__name__)
 
@@ -71,6 +73,8 @@ class Runner:
     ) -> None:
         self.name = name
         self.draining = threading.Event()
+        self.uploads: Uploads | None = None
+        """Where images go that are to lie in the store of results; None: this worker knows none."""
         self._store = store
         self._engine = engine
         self._planner = planner
@@ -151,6 +155,7 @@ class Runner:
         outcome = "succeeded"
         try:
             params = Params.model_validate_json(held.attempt.params)
+            self._require_uploads(params)
             request = self._planner.plan(params, model, self._inputs(held, params))
             held.trace.note(_about(request, self.name))
             course.steps = request.steps
@@ -209,21 +214,25 @@ class Runner:
         Raises:
             LeaseLost: the job is no longer this attempt's.
             StoreUnavailable: Redis stayed away longer than results are kept.
+            UploadFailed: the store of results did.
+            AttemptCancelled: the attempt was told to stop while it did.
         """
         started = time.monotonic()
         counted = usage(params, result.prompt_tokens)
+        device_s = self._ledger.share_s(held)
         with held.trace.during("deliver"):
-            encoded = [pybase64.b64encode(image) for image in result.images]
-            device_s = self._ledger.share_s(held)
+            names = self._upload(held, params, result.images)
+            draft = [name.encode() for name in names] or [pybase64.b64encode(each) for each in result.images]
 
             def deliver() -> None:
-                self._store.save_draft(held.attempt, encoded)
+                self._store.save_draft(held.attempt, draft)
                 with held.trace.during("finish", Kind.CLIENT):
                     error_ms = self._store.finish(
                         held.attempt,
-                        images=len(encoded),
+                        images=len(draft),
+                        objects=names,
                         usage=counted,
-                        size_bytes=sum(map(len, encoded)),
+                        size_bytes=sum(map(len, draft)),
                         device_s=device_s,
                         warnings=result.warnings,
                     )
@@ -235,6 +244,26 @@ class Runner:
             except JobNotFound as error:
                 raise LeaseLost from error
         return time.monotonic() - started
+
+    def _upload(self, held: Held, params: Params, images: Sequence[bytes]) -> list[str]:
+        """Write the images to the store of results, where they are to lie there; return their names."""
+        if not params.stored or self.uploads is None:
+            return []
+        uploads = self.uploads
+        with held.trace.during("upload", Kind.CLIENT):
+            names = self._persist(lambda: uploads.names(held.attempt, len(images), params.output_format))
+            uploads.write(held, names, images, MEDIA_TYPES[params.output_format])
+        return names
+
+    def _require_uploads(self, params: Params) -> None:
+        """Check that the images will have a place, before they are drawn.
+
+        Raises:
+            NoObjectStore: they are to lie in the store of results, and this worker knows none.
+        """
+        if params.stored and self.uploads is None:
+            log.error("upload.impossible", missing="DARKROOM_RESULTS__URLS")
+            raise NoObjectStore
 
     def _stop(self, held: Held) -> str:
         """End an attempt that was told to stop; return the outcome."""

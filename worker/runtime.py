@@ -11,18 +11,20 @@ from shared.bell.ring import Doorbell
 from shared.catalogue import Catalogue
 from shared.errors import CatalogueError
 from shared.logs import get_logger
+from shared.objects import open_store
 from shared.params import PARAMS_VERSION
 from shared.redis_clients import sync_client
 from shared.settings import Settings, WorkerSettings
 from worker.engine import Engine, TuningChoice
 from worker.inspection import build_inspection
 from worker.ledger import Ledger
-from worker.metrics import expect_models, serve, watch_batch, watch_memory
+from worker.metrics import expect_models, expect_objects, serve, watch_batch, watch_memory
 from worker.planning import Planner
 from worker.previews import Outbox
 from worker.runner import Runner
 from worker.store import WorkerStore
-from worker.upkeep import Heartbeat, Reaper, Watchdog, tickers
+from worker.upkeep import Heartbeat, Reaper, Ticker, Watchdog, tickers
+from worker.uploads import DELETE_S, Deleter, Uploads
 
 if TYPE_CHECKING:
     from worker.engine import Tuning
@@ -90,6 +92,7 @@ class Runtime:
             model_memory_bytes=settings.worker.model_memory_bytes,
         )
         inspection = build_inspection(settings.moderation)
+        objects = open_store(settings.results)
         self.engine.start()
         self.slots = settings.worker.slots or self.engine.capacity
         self.name = worker_name(settings.worker)
@@ -117,6 +120,12 @@ class Runtime:
         self._tickers = tickers(
             settings.jobs, heartbeat, Reaper(store, self._doorbell), watchdog, lambda: outbox.send(store)
         )
+        if objects is not None:
+            self.runner.uploads = Uploads(store, objects, settings.results, settings.worker.keep_result_s)
+            # On a thread of its own: no lease waits for a store far away.
+            delete = Deleter(store, objects, settings.results).delete
+            self._tickers.append(Ticker("deleter", DELETE_S, delete))
+            expect_objects()
         self._hand_back: threading.Timer | None = None
         self._metrics: Callable[[], None] | None = None
         expect_models(specs)

@@ -182,8 +182,42 @@ class WorkerStore:
         files: Any = _reaching(lambda: self._client.hgetall(self.keys.input(attempt.job_id)))
         return {name.decode(): file for name, file in files.items()}
 
+    def note_objects(self, attempt: Attempt, names: Sequence[str], *, keep_s: float) -> None:
+        """Note the names of an attempt's pictures before they are written to the store of objects.
+
+        Args:
+            attempt: the attempt.
+            names: of objects.
+            keep_s: without a :meth:`finish` they are deleted after this.
+
+        Raises:
+            LeaseLost: the job is no longer this attempt's.
+            JobNotFound: the job is gone.
+        """
+        self._run(
+            "upload",
+            id=attempt.job_id,
+            token=attempt.token,
+            names=json.dumps(list(names)),
+            keep_ms=int(keep_s * 1000),
+        )
+
+    def take_expired(self, *, most: int, again_s: float) -> list[str]:
+        """Return names of objects that are to be deleted now; they come again until :meth:`deleted` is said.
+
+        Args:
+            most: names at a time.
+            again_s: how soon they come again.
+        """
+        names = self._run("sweep", most=most, again_ms=int(again_s * 1000))
+        return [name.decode() for name in names]
+
+    def deleted(self, names: Sequence[str]) -> None:
+        """Say that these objects are gone."""
+        _reaching(lambda: self._client.zrem(self.keys.deleting, *names))
+
     def save_draft(self, attempt: Attempt, images: Sequence[bytes]) -> None:
-        """Write an attempt's images (base64) where only :meth:`finish` makes them the job's.
+        """Write an attempt's images (base64 or names) where only :meth:`finish` makes them the job's.
 
         Raises:
             StoreUnavailable: Redis is away, or has no memory for it.
@@ -200,7 +234,7 @@ class WorkerStore:
 
         _reaching(write)
 
-    def finish(
+    def finish(  # noqa: PLR0913 -- one a thing that is known of the end
         self,
         attempt: Attempt,
         *,
@@ -209,6 +243,7 @@ class WorkerStore:
         size_bytes: int = 0,
         device_s: float | None = None,
         warnings: Sequence[JobWarning] = (),
+        objects: Sequence[str] = (),
     ) -> int:
         """Make the attempt's draft the job's result.
 
@@ -219,6 +254,7 @@ class WorkerStore:
             size_bytes: what the images take in Redis.
             device_s: the attempt's share of its worker's time; by default all the time since it was claimed.
             warnings: what the caller should know of the images.
+            objects: the names of the images, where they lie in the store of objects.
 
         Returns:
             By how many milliseconds the predicted end was missed; -1 where none was predicted.
@@ -226,11 +262,13 @@ class WorkerStore:
         Raises:
             LeaseLost: the job is no longer this attempt's.
             DraftIncomplete: the draft expired or was never whole.
+            ObjectsDue: the objects may have been deleted.
         """
+        keys = self.keys
         (error_ms,) = self._run(
             "finish",
-            draft=self.keys.draft(attempt.job_id, attempt.token),
-            result=self.keys.result(attempt.job_id),
+            draft=keys.draft(attempt.job_id, attempt.token),
+            result=keys.stored(attempt.job_id) if objects else keys.result(attempt.job_id),
             id=attempt.job_id,
             token=attempt.token,
             images=images,
@@ -238,6 +276,7 @@ class WorkerStore:
             bytes=size_bytes,
             device_ms=-1 if device_s is None else int(device_s * 1000),
             warnings=json.dumps([asdict(each) for each in warnings]),
+            objects=json.dumps(list(objects)),
         )
         return int(error_ms)
 

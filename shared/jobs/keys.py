@@ -23,7 +23,11 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``results`` | zset | ``id bytes`` of results that can be fetched by the end of that (ms) |
 | ``result_bytes`` | string | their summed size |
 | ``result:{id}`` | hash | base64 of each image by index |
-| ``draft:{id}:{token}`` | hash | the same, written by an attempt and not yet the job's |
+| ``stored:{id}`` | hash | names of the images in the store of objects by index, where they lie there |
+| ``draft:{id}:{token}`` | hash | the same as either, written by an attempt and not yet the job's |
+| ``objects`` | zset | names in the store of objects by the instant (ms) from which each may be deleted |
+| ``deleting`` | zset | names that are being deleted by the instant (ms) at which that is tried again |
+| ``signing_key`` | string | what the addresses of objects in a folder are signed with |
 | ``input:{id}`` | hash | the pictures that an unfinished job begins with, by ``0``, ``1``, … and ``mask`` |
 | ``inputs`` | zset | ``id bytes owner`` of those by the instant (ms) at which no job needs them |
 | ``input_bytes`` | string | their summed size |
@@ -80,6 +84,10 @@ class Keys:
     def result(self, job_id: str) -> str:
         """The committed result of a job."""
         return self.key("result", job_id)
+
+    def stored(self, job_id: str) -> str:
+        """The names of a job's images in the store of objects."""
+        return self.key("stored", job_id)
 
     def draft(self, job_id: str, token: str) -> str:
         """The result of one attempt before it is the job's."""
@@ -170,6 +178,21 @@ class Keys:
     def api_keys(self) -> str:
         """The API keys."""
         return self.key("api_keys")
+
+    @property
+    def objects(self) -> str:
+        """The objects by when they may be deleted."""
+        return self.key("objects")
+
+    @property
+    def deleting(self) -> str:
+        """The objects that are being deleted."""
+        return self.key("deleting")
+
+    @property
+    def signing_key(self) -> str:
+        """What the addresses of objects in a folder are signed with."""
+        return self.key("signing_key")
 
     @property
     def eta_error(self) -> str:

@@ -39,6 +39,13 @@ class DraftIncomplete(DarkroomError):
     retryable = True
 
 
+class ObjectsDue(DarkroomError):
+    """The attempt took so long that its pictures may have been deleted from the store of results."""
+
+    code = "objects_due"
+    retryable = True
+
+
 ERRORS: Final[Mapping[int, type[DarkroomError]]] = {
     -1: JobNotFound,
     -2: LeaseLost,
@@ -51,6 +58,7 @@ ERRORS: Final[Mapping[int, type[DarkroomError]]] = {
     -9: ResultsFull,
     -10: InputsLost,
     -11: InputsFull,
+    -12: ObjectsDue,
 }
 
 

@@ -6,16 +6,19 @@ of the error, and a caller our own words.
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
+from glob import escape
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from shared.errors import ConfigurationError, DarkroomError
+from shared.errors import ConfigurationError, ObjectUnavailable
 from shared.settings import ResultSettings
 
 _S3: Final = re.compile(
@@ -27,13 +30,6 @@ LONGEST_S: Final = 7 * 24 * 3600
 """The longest time for which S3 signs an address."""
 
 T = TypeVar("T")
-
-
-class ObjectUnavailable(DarkroomError):
-    """The store of results cannot be reached, or refuses this service."""
-
-    code = "object_store_unavailable"
-    retryable = True
 
 
 @dataclass(frozen=True)
@@ -60,16 +56,22 @@ class ObjectStore:
             media_type: what it is.
         """
         # A folder has no room for it: there the name says it.
-        attributes: Any = None if self.folder is not None else {"Content-Type": media_type}
+        attributes: Any = None if self.folder is not None else _attributes(name, media_type)
         _reaching(lambda: obstore.put(self._store, name, content, attributes=attributes))
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; one that is not there is none to delete. Blocking."""
         for name in names:
-            try:
-                _reaching(lambda name=name: obstore.delete(self._store, name))  # type: ignore[misc]
-            except FileNotFoundError:
-                continue
+            with suppress(FileNotFoundError):
+                _reaching(partial(obstore.delete, self._store, name))
+            _reaching(partial(self._drop_halves, name))
+
+    def _drop_halves(self, name: str) -> None:
+        """Delete what killed writers left: in a folder, files beside the object's own, numbered."""
+        if self.folder is not None:
+            path = self.folder / name
+            for half in path.parent.glob(f"{escape(path.name)}#*"):
+                half.unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes:
         """Return an object's bytes. Blocking."""
@@ -123,6 +125,14 @@ def open_store(settings: ResultSettings) -> ObjectStore | None:
     public = settings.s3_public_endpoint or settings.s3_endpoint
     store = _s3(settings, bucket, prefix, settings.s3_endpoint)
     return ObjectStore(None, store, _s3(settings, bucket, prefix, public))
+
+
+def _attributes(name: str, media_type: str) -> dict[str, str]:
+    """Return the headers with which S3 gives an object out."""
+    return {
+        "Content-Type": media_type,
+        "Content-Disposition": f'inline; filename="{PurePosixPath(name).name}"',
+    }
 
 
 def _s3(settings: ResultSettings, bucket: str, prefix: str, endpoint: str) -> S3Store:

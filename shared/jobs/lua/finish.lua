@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Make an attempt's draft the job's result and announce it. Safe to send twice.
--- @key draft hash what this attempt drew: index -> base64
+-- @key draft hash what this attempt drew: index -> base64, or the name of an object
 -- @key result hash where it goes
 -- @arg prefix string prefix of every key
 -- @arg id string the job
@@ -10,17 +10,24 @@
 -- @arg bytes bytes size of the images
 -- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
 -- @arg warnings json what the caller should know of the pictures, {code, message} each
--- @derives job, leases, low_running, batch, batch_ended, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts, input, inputs, input_bytes
--- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole
+-- @arg objects json names of the objects that the images are; []: they are in the draft
+-- @derives job, leases, low_running, batch, batch_ended, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts, input, inputs, input_bytes, objects
+-- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole, {-12} an object may have been deleted
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end
 if job.status == 'succeeded' and job.token == ARGV[3] then return {0, -1} end
 if job.status ~= 'running' or job.token ~= ARGV[3] then redis.call('DEL', KEYS[1]); return {-2} end
 if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[4]) then return {-7} end
+local objects = cjson.decode(ARGV[9])
+for _, name in ipairs(objects) do
+  if not score(key('objects'), name) then redis.call('DEL', KEYS[1]); return {-12} end
+end
 local record = key('job', job.id)
 local ttl_s = tonumber(redis.call('HGET', record, 'result_ttl_s'))
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('EXPIRE', KEYS[2], ttl_s)
+-- A minute more than they can be asked for: whoever asked in time is still reading.
+for _, name in ipairs(objects) do redis.call('ZADD', key('objects'), now + ttl_s * 1000 + 60000, name) end
 redis.call('HSET', record, 'usage', ARGV[5], 'expires_at', now + ttl_s * 1000)
 redis.call('HSET', record, 'step', redis.call('HGET', record, 'steps') or 0)
 if ARGV[8] ~= '[]' then redis.call('HSET', record, 'warnings', ARGV[8]) end
