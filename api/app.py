@@ -1,7 +1,7 @@
 """The FastAPI application."""
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import errors, misses
 from api.edits import route as edits
@@ -18,8 +20,11 @@ from api.edits.request import EditRequest
 from api.generations import route as generations
 from api.generations.request import GenerationRequest
 from api.http.context import PROBES, RequestContext
+from api.http.cors import cors_options
 from api.http.entrance import Entrance
+from api.http.head import HeadAsGet
 from api.http.limits import BodyLimits
+from api.http.prefix import Prefix, without_prefix
 from api.http.security_headers import SecurityHeaders
 from api.http.server import join_the_others, when_told_to_stop
 from api.jobs import route as jobs
@@ -31,7 +36,7 @@ from api.streams import route as streams
 from shared import tracing
 from shared.errors import DarkroomError
 from shared.logs import configure
-from shared.settings import Settings
+from shared.settings import ApiSettings, Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -61,7 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         title="Darkroom",
         version="0.1.0",
         lifespan=lifespan,
-        telemetry=_telemetry(),
+        telemetry=_telemetry(settings.api.root_path),
+        servers=[{"url": settings.api.root_path}] if settings.api.root_path else None,
         # To which address? The one in the request may be anybody's.
         redirect_slashes=False,
     )
@@ -85,12 +91,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, errors.on_http_error)
     app.add_exception_handler(HTTP_404_NOT_FOUND, misses.on_missing_path)
     app.add_exception_handler(HTTP_405_METHOD_NOT_ALLOWED, misses.on_missing_method)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimits, settings=settings.api, wants_json=generations.GENERATIONS_PATH.__eq__)
-    app.add_middleware(Entrance, settings=settings.api, is_open=resources.keyring.is_open)
-    app.add_middleware(RequestContext)
-    app.add_middleware(SecurityHeaders)
+    _wrap(app, settings.api, resources.keyring.is_open)
     return app
+
+
+def _wrap(app: FastAPI, settings: ApiSettings, is_open: Callable[[], Awaitable[bool]]) -> None:
+    """Put around the routes what every request passes. The last one added is the outermost."""
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(BodyLimits, settings=settings, wants_json=generations.GENERATIONS_PATH.__eq__)
+    app.add_middleware(Entrance, settings=settings, is_open=is_open)
+    app.add_middleware(RequestContext)
+    if settings.cors_origins:
+        # Outside of what answers crashes and refusals: pages of other sites are to read those too.
+        app.add_middleware(CORSMiddleware, **cors_options(settings))
+    app.add_middleware(SecurityHeaders)
+    if settings.root_path:
+        app.add_middleware(Prefix, prefix=settings.root_path)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
 
 def from_environment() -> FastAPI:
@@ -102,14 +120,14 @@ def from_environment() -> FastAPI:
     return create_app(settings)
 
 
-def _telemetry() -> TelemetryConfig:
+def _telemetry(prefix: str) -> TelemetryConfig:
     """Return what FastAPI tells of requests: a span of each where we trace, and else nothing.
 
     Said in full, as it would also listen to variables of the environment and send what they name.
     """
 
     def is_untold(scope: MutableMapping[str, Any]) -> bool:
-        return scope.get("path") in PROBES
+        return without_prefix(scope.get("path", ""), prefix) in PROBES
 
     return {
         "tracing": tracing.enabled(),

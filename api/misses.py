@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fastapi import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
@@ -13,7 +13,7 @@ from api.callers.caller import Credentials, identify
 from api.errors import INVALID_REQUEST, body, error_response, json_response
 from shared.errors import DarkroomError, UnsupportedEndpoint
 
-_METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
+_METHODS: Final = ("GET", "POST", "DELETE")
 _INSTEAD: Final = (
     "It draws pictures from text, with POST /v1/images/generations, and from pictures, with "
     "POST /v1/images/edits, and lists its models at /v1/models."
@@ -44,16 +44,22 @@ _PLAIN: Final = re.compile(r"[\w./~:@-]{1,200}", re.ASCII)
 async def on_missing_path(request: Request, _: Exception) -> Response:
     """Answer a path that there is not."""
     path = request.scope["path"]
+    if not path:
+        # The prefix itself, of which nothing is left: the page's files are below it.
+        return RedirectResponse("/", 308)
     words = _words_for(path)
     if words is not None:
         return await _refuse(request, words)
-    return json_response(body(_advice(request, path), INVALID_REQUEST, None, "not_found"), 404)
+    prefix = request.app.state.resources.settings.api.root_path
+    return json_response(body(_advice(request, path, prefix), INVALID_REQUEST, None, "not_found"), 404)
 
 
 async def on_missing_method(request: Request, _: Exception) -> Response:
     """Answer a method that a path has not."""
     allowed = [method for method in _METHODS if _is_there(request, request.scope["path"], method)]
-    allowed = allowed or ["GET", "HEAD"]  # a folder of files, whose methods no route says
+    allowed = allowed or ["GET"]  # a folder of files, whose methods no route says
+    if "GET" in allowed:
+        allowed.insert(1, "HEAD")
     message = f"This address answers {' and '.join(allowed)} only."
     content = body(message, INVALID_REQUEST, None, "method_not_allowed")
     return json_response(content, 405, {"Allow": ", ".join(allowed)})
@@ -90,11 +96,13 @@ def _words_for(path: str) -> str | None:
     return f"This service has nothing of OpenAI's '{first}'. {_INSTEAD}" if first in _OPENAI else None
 
 
-def _advice(request: Request, path: str) -> str:
+def _advice(request: Request, path: str, prefix: str) -> str:
     meant = next((each for each in _candidates(path) if _is_known(request, each)), None)
     if meant is None or not _PLAIN.fullmatch(meant):
-        return "There is nothing at this address. The API is below /v1, its reference at /docs."
-    return f"There is nothing at this address: {_flaw(path, meant)}. Ask {meant}."
+        return (
+            f"There is nothing at this address. The API is below {prefix}/v1, its reference at {prefix}/docs."
+        )
+    return f"There is nothing at this address: {_flaw(path, meant)}. Ask {prefix}{meant}."
 
 
 def _candidates(path: str) -> Iterator[str]:

@@ -36,6 +36,7 @@ class ApiServer:
         config = uvicorn.Config(
             self.app,
             ws="none",
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             limit_concurrency=settings.api.max_connections,

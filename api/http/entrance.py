@@ -21,6 +21,7 @@ from shared.errors import (
     UnsupportedTransferEncoding,
 )
 from shared.settings import ApiSettings
+from shared.web_addresses import ANY
 
 # Two of one of them could be read in two ways, by us and by what stands in front of us.
 ONCE: Final = {
@@ -56,6 +57,7 @@ class Entrance:
     def __init__(self, app: ASGIApp, settings: ApiSettings, is_open: Callable[[], Awaitable[bool]]) -> None:
         self._app = app
         self._hosts = Hosts(settings)
+        self._origins = frozenset(settings.cors_origins)
         self._is_open = is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +104,10 @@ class Entrance:
             # A browser says none where the page will not see the answer. A link that is followed is fine.
             navigates = headers.get(b"sec-fetch-mode") == b"navigate"
             return headers.get(b"sec-fetch-site") in _ELSEWHERE and not navigates
-        origin = Origin.parse(given.decode("latin-1"))
+        text = given.decode("latin-1")
+        if text in self._origins or ANY in self._origins:
+            return False
+        origin = Origin.parse(text)
         return origin is None or not (origin.is_at(host) or self._hosts.allows(origin))
 
 
@@ -157,8 +162,9 @@ def _check_framing(headers: Headers) -> None:
 
 
 _FOREIGN: Final = (
-    "There is no API key here yet, so pages of other sites get no answer. Name this page's host in "
-    "DARKROOM_API__ALLOWED_HOSTS if it may ask, or make a key: darkroom keys create."
+    "There is no API key here yet, so pages of other sites get no answer. Name this page's site in "
+    "DARKROOM_API__CORS_ORIGINS if it may ask, or its host in DARKROOM_API__ALLOWED_HOSTS if it is this "
+    "service's own; or make a key: darkroom keys create."
 )
 
 

@@ -37,6 +37,7 @@ def serve(app: ASGIApp, factory: str, settings: ApiSettings) -> None:
         "host": settings.host,
         "port": settings.port,
         "ws": "none",
+        "proxy_headers": False,  # uvicorn believes this machine by itself; whom we believe is a setting
         "log_config": None,
         "access_log": False,
         "server_header": False,

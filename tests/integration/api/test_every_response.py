@@ -69,14 +69,14 @@ def test_an_unknown_path_is_a_404_in_our_shape(automatic: Service) -> None:
     [
         ("GET", GENERATIONS, "POST"),
         ("DELETE", GENERATIONS, "POST"),
-        ("POST", JOBS, "GET"),
-        ("POST", f"{JOBS}/{NOBODY}", "GET, DELETE"),
-        ("PATCH", f"{JOBS}/{NOBODY}", "GET, DELETE"),
-        ("DELETE", f"{JOBS}/{NOBODY}/result", "GET"),
-        ("PUT", "/v1/models", "GET"),
-        ("POST", "/v1/models/tiny", "GET"),
-        ("POST", "/healthz", "GET"),
-        ("OPTIONS", "/readyz", "GET"),
+        ("POST", JOBS, "GET, HEAD"),
+        ("POST", f"{JOBS}/{NOBODY}", "GET, HEAD, DELETE"),
+        ("PATCH", f"{JOBS}/{NOBODY}", "GET, HEAD, DELETE"),
+        ("DELETE", f"{JOBS}/{NOBODY}/result", "GET, HEAD"),
+        ("PUT", "/v1/models", "GET, HEAD"),
+        ("POST", "/v1/models/tiny", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("OPTIONS", "/readyz", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_a_405_that_names_every_right_one(

@@ -117,11 +117,11 @@ def test_any_other_address_is_told_where_the_api_is(automatic: Service, path: st
     ("method", "path", "allowed"),
     [
         ("PUT", "/v1/images/generations", "POST"),
-        ("DELETE", "/v1/models/tiny", "GET"),
+        ("DELETE", "/v1/models/tiny", "GET, HEAD"),
         ("OPTIONS", "/v1/images/generations", "POST"),
-        ("POST", "/v1/images/jobs", "GET"),
-        ("POST", f"/v1/images/jobs/{'0' * 32}", "GET, DELETE"),
-        ("DELETE", "/", "GET"),
+        ("POST", "/v1/images/jobs", "GET, HEAD"),
+        ("POST", f"/v1/images/jobs/{'0' * 32}", "GET, HEAD, DELETE"),
+        ("DELETE", "/", "GET, HEAD"),
         ("POST", "/playground/style.css", "GET, HEAD"),
     ],
 )

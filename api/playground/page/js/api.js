@@ -4,6 +4,9 @@ import { wordsFor } from "./words.js";
 
 const KEY = "darkroom.key";
 
+// Where the service is, which may be below a prefix: two folders above this file. No slash at its end.
+export const base = new URL("../..", import.meta.url).href.replace(/\/$/, "");
+
 export const key = {
   get: () => sessionStorage.getItem(KEY) ?? "",
   set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
@@ -33,7 +36,7 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
     sent["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
-  const response = await fetch(path, options).catch((error) => {
+  const response = await fetch(base + path, options).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Problem({ code: "unreachable" });
   });

@@ -2,7 +2,7 @@
 
 /* global SwaggerUIBundle */
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#swagger-ui",
   validatorUrl: null, // else it asks another host what it thinks of this file
   deepLinking: true,

@@ -1,6 +1,6 @@
 // The same request for a terminal and for a program.
 
-import { key } from "./api.js";
+import { base, key } from "./api.js";
 import { escaped, escapedForPython, quotedForShell } from "./printable.js";
 
 const KEY = "$DARKROOM_API_KEY";
@@ -14,7 +14,7 @@ const NOT_OF_EDITS = new Set(["moderation", "style"]);
 // `edit`: {names, masked} of the pictures that it begins with, which lie where the command runs; else null.
 export function curl(body, edit = null) {
   return [
-    `curl -s ${location.origin}/v1/images/${edit ? "edits" : "generations"}`,
+    `curl -s ${base}/v1/images/${edit ? "edits" : "generations"}`,
     ...(key.get() ? [`-H "Authorization: Bearer ${KEY}"`] : []),
     ...(edit ? form(body, edit) : json(body)),
   ].join(" \\\n  ");
@@ -48,7 +48,7 @@ export function python(body, edit = null) {
     "",
     "from openai import OpenAI",
     "",
-    `client = OpenAI(base_url="${location.origin}/v1", api_key=os.environ.get("DARKROOM_API_KEY", "none"))`,
+    `client = OpenAI(base_url="${base}/v1", api_key=os.environ.get("DARKROOM_API_KEY", "none"))`,
     `result = client.images.${edit ? "edit" : "generate"}(`,
     ...lines,
     ")",
