@@ -198,6 +198,16 @@ def test_the_alert_rules_are_those_of_the_service() -> None:
     assert rules["spec"] == yaml.safe_load(ours)
 
 
+@pytest.mark.parametrize(("root_path", "path"), [(None, "/"), ("", "/"), ("/darkroom", "/darkroom")])
+def test_an_ingress_serves_what_is_below_the_prefix(root_path: str | None, path: str) -> None:
+    settings = {} if root_path is None else {"DARKROOM_API__ROOT_PATH": root_path}
+    ingress = {"enabled": True, "host": "pictures.example"}
+    (found,) = of_kind(tuple(render({"settings": settings, "ingress": ingress})), "Ingress")
+
+    (rule,) = found["spec"]["rules"]
+    assert [each["path"] for each in rule["http"]["paths"]] == [path]
+
+
 def test_an_ingress_waits_as_long_as_a_call_is_held_and_collects_nothing() -> None:
     (ingress,) = of_kind(release("everything"), "Ingress")
     annotations = ingress["metadata"]["annotations"]
