@@ -377,6 +377,12 @@ class AttemptCancelled(DarkroomError):
     code = "attempt_cancelled"
 
 
+class MadeWay(AttemptCancelled):
+    """It made way for another job."""
+
+    code = "made_way"
+
+
 class DeviceBroken(DarkroomError):
     """The device is no longer usable; the process must end."""
 

@@ -383,6 +383,11 @@ class WorkerSettings(Section):
         ge=1,
         description="jobs held at once by this worker; default: as many images as its engine draws together",
     )
+    low_slots: int | None = Field(
+        None,
+        ge=0,
+        description="jobs of low priority that it holds besides; 0: it takes none; default: as many",
+    )
     name: str | None = Field(None, description="name in logs and job records; default: host and process id")
     device_label: str | None = Field(
         None,

@@ -5,6 +5,7 @@ Shared by the slots that run attempts, the heartbeat that renews them and the en
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,7 @@ from worker.previews import Outbox, Preview
 from worker.trace import AttemptTrace
 
 HANDED_BACK: Final = "handed back"
+MADE_WAY: Final = "made way"
 
 
 class Held:
@@ -28,6 +30,11 @@ class Held:
         self.shared_from_s = 0.0
         self._reported = 0
         self._outbox = outbox
+
+    def stop(self, reason: str) -> None:
+        """Tell the attempt to stop, if it was not told before."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
 
     def on_step(self, step: int, steps: int) -> None:
         """Note a step. Called by the engine between steps, so it only assigns."""
@@ -73,18 +80,24 @@ class Ledger:
         self._held: dict[str, Held] = {}
         self._outbox = Outbox(room_bytes=0) if outbox is None else outbox
         self._clock = clock
-        # Runs the slower the more attempts share the worker, so that their shares add up to the time spent.
-        self._shared_s = 0.0
+        # Each runs the slower the more attempts share the worker, so that their shares add up to the time
+        # spent; those of low priority have only what there is while there is no other.
+        self._shared_s = {False: 0.0, True: 0.0}
         self._read_at = clock()
 
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def low(self) -> int:
+        """How many of them are of low priority."""
+        return sum(held.attempt.low for held in self.all())
+
     def add(self, attempt: Attempt) -> Held:
         """Enter an attempt and return its watcher."""
         held = Held(attempt, self._outbox)
         with self._lock:
-            held.shared_from_s = self._read()
+            held.shared_from_s = self._read()[attempt.low]
             self._held[attempt.token] = held
         self._outbox.open(attempt)
         return held
@@ -92,12 +105,14 @@ class Ledger:
     def share_s(self, held: Held) -> float:
         """Return the attempt's share of the worker's time so far, in seconds."""
         with self._lock:
-            return self._read() - held.shared_from_s
+            return self._read()[held.attempt.low] - held.shared_from_s
 
-    def _read(self) -> float:
+    def _read(self) -> dict[bool, float]:
         now = self._clock()
         if self._held:
-            self._shared_s += (now - self._read_at) / len(self._held)
+            served = Counter(held.attempt.low for held in self._held.values())
+            low = not served[False]
+            self._shared_s[low] += (now - self._read_at) / served[low]
         self._read_at = now
         return self._shared_s
 
@@ -127,5 +142,10 @@ class Ledger:
     def hand_back(self) -> None:
         """Tell every attempt to stop and go back to its queue."""
         for held in self.all():
-            if held.stop_reason is None:
-                held.stop_reason = HANDED_BACK
+            held.stop(HANDED_BACK)
+
+    def make_way(self) -> None:
+        """Tell those of low priority to stop and go back to their queue."""
+        for held in self.all():
+            if held.attempt.low:
+                held.stop(MADE_WAY)

@@ -21,20 +21,24 @@ class Planner:
         self._specs = specs
         self._inspection = inspection
 
-    def plan(self, params: Params, model: str, files: Mapping[str, bytes] | None = None) -> ImageRequest:
+    def plan(
+        self, params: Params, model: str, files: Mapping[str, bytes] | None = None, *, low: bool = False
+    ) -> ImageRequest:
         """Return what to draw for a job's params with a served model, and who looks at it.
 
         Args:
             params: the job's.
             model: draws it.
             files: the pictures that it begins with, by their names in the store.
+            low: it makes way for every request that is not.
 
         Raises:
             GenerationFailed: one of those is missing.
             PictureBlocked: one of those may not be edited.
         """
         spec = self._specs[model]
-        request = self._inspection.of(image_request(params, spec), params.moderation)
+        drawn = replace(image_request(params, spec), low=low)
+        request = self._inspection.of(drawn, params.moderation)
         if not params.edits:
             return request
         images, mask = pictures(files or {}, params)

@@ -6,7 +6,6 @@ ring, so a worker is never idle while its queue is not empty.
 
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from shared.errors import (
     GenerationFailed,
     JobNotFound,
     LeaseLost,
+    MadeWay,
     NoObjectStore,
     StoreUnavailable,
 )
@@ -33,8 +33,9 @@ from shared.params import PARAMS_VERSION, Params
 from shared.settings import WorkerSettings
 from shared.tracing import Attributes, Kind
 from shared.usage import usage
+from worker.claiming import Claims
 from worker.engine import Engine, ImageRequest, ImageResult
-from worker.ledger import HANDED_BACK, Held, Ledger
+from worker.ledger import HANDED_BACK, MADE_WAY, Held, Ledger
 from worker.metrics import observe_attempt
 from worker.planning import Planner
 from worker.store import Again, WorkerStore
@@ -64,72 +65,54 @@ class Runner:
 
     def __init__(
         self,
-        name: str,
+        claims: Claims,
         store: WorkerStore,
         engine: Engine,
         planner: Planner,
         ledger: Ledger,
         settings: WorkerSettings,
     ) -> None:
-        self.name = name
-        self.draining = threading.Event()
+        self.name = claims.name
+        self.draining = claims.draining
         self.uploads: Uploads | None = None
         """Where images go that are to lie in the store of results; None: this worker knows none."""
+        self._claims = claims
         self._store = store
         self._engine = engine
         self._planner = planner
         self._ledger = ledger
         self._settings = settings
-        self._claiming = threading.Lock()
-        self._alone: Held | None = None
-        self._held_back = False
 
     def answer(self, model: str) -> None:
-        """Run queued jobs of ``model`` until none is left."""
+        """Run queued jobs of ``model`` until none is left, or there is no room for more."""
         if model not in self._planner.models:
             log.warning("ring.unknown_model", model=model)
             return
-        while (held := self._claim(model)) is not None:
+        while (taken := self._take(model)) is not None:
+            held, its_model = taken
             try:
-                self._run(held, model)
+                self._run(held, its_model)
             finally:
-                self._release(held)
+                self._claims.release(held)
+
+    def _take(self, model: str) -> tuple[Held, str] | None:
+        for each in self._claims.turns(model):
+            held = self._claim(each)
+            if held is not None:
+                return held, each
+        return None
 
     def _claim(self, model: str) -> Held | None:
         """Take a job. Where a reply is lost, the same claim is repeated, so that what it brought is not."""
         seed = secrets.token_hex(8)
-        if self._closed:
+        if self._claims.are_closed:
             return None
         try:
-            return self._persist(lambda: self._take(model, seed))
+            return self._persist(lambda: self._claims.take(model, seed))
         except StoreUnavailable:
             # The reaper rings again when the store is back.
             log.warning("claim.failed", model=model)
             return None
-
-    @property
-    def _closed(self) -> bool:
-        """Whether nothing more may be taken now."""
-        return bool(self.draining.is_set() or self._alone or (self._held_back and len(self._ledger)))
-
-    def _take(self, model: str, seed: str) -> Held | None:
-        with self._claiming:
-            # Asked for nothing, a claim still finds what an earlier try with this seed brought.
-            want = 0 if self._closed else 1
-            claim = self._store.claim(model, self.name, want=want, alone=len(self._ledger) == 0, seed=seed)
-            self._held_back = claim.held_back if want else self._held_back
-            if not claim.attempts:
-                return None
-            held = self._ledger.add(claim.attempts[0])
-            if held.attempt.losses:
-                self._alone = held
-            return held
-
-    def _release(self, held: Held) -> None:
-        with self._claiming:
-            self._ledger.remove(held.attempt)
-            if self._alone is held:
-                self._alone = None
 
     def _run(self, held: Held, model: str) -> None:
         """Run an attempt, whatever comes of it, and say so: one line in the log, one span in the trace."""
@@ -156,15 +139,16 @@ class Runner:
         try:
             params = Params.model_validate_json(held.attempt.params)
             self._require_uploads(params)
-            request = self._planner.plan(params, model, self._inputs(held, params))
+            inputs = self._inputs(held, params)
+            request = self._planner.plan(params, model, inputs, low=held.attempt.low)
             held.trace.note(_about(request, self.name))
             course.steps = request.steps
             result = self._engine.submit(request, held).result()
             course.stages = dict(result.timings_s)
             warnings = (*result.warnings, *self._planner.warnings(params, model))
             course.stages["deliver"] = self._deliver(held, params, replace(result, warnings=warnings))
-        except AttemptCancelled:
-            outcome = self._stop(held)
+        except AttemptCancelled as error:
+            outcome = self._stop(held, error)
         except LeaseLost:
             outcome = "late"
         except DeviceBroken as error:
@@ -265,11 +249,13 @@ class Runner:
             log.error("upload.impossible", missing="DARKROOM_RESULTS__URLS")
             raise NoObjectStore
 
-    def _stop(self, held: Held) -> str:
-        """End an attempt that was told to stop; return the outcome."""
-        if held.stop_reason != HANDED_BACK:
-            return held.stop_reason or "stopped"
-        return self._end(held, AttemptCancelled("The worker stopped."), again="free")
+    def _stop(self, held: Held, error: AttemptCancelled) -> str:
+        """End an attempt that was told to stop, or made way in the engine; return the outcome."""
+        if held.stop_reason == HANDED_BACK:
+            return self._end(held, AttemptCancelled("The worker stopped."), again="free")
+        if held.stop_reason == MADE_WAY or isinstance(error, MadeWay):
+            return self._end(held, MadeWay(), again="free")
+        return held.stop_reason or "stopped"
 
     def _end(self, held: Held, error: DarkroomError, *, again: Again | None = None) -> str:
         """Report an attempt that ended without a picture; return the outcome."""

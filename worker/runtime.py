@@ -15,6 +15,7 @@ from shared.objects import open_store
 from shared.params import PARAMS_VERSION
 from shared.redis_clients import sync_client
 from shared.settings import Settings, WorkerSettings
+from worker.claiming import Claims, Room
 from worker.engine import Engine, TuningChoice
 from worker.inspection import build_inspection
 from worker.ledger import Ledger
@@ -62,6 +63,12 @@ def device_in_words(settings: WorkerSettings, device: str) -> str:
     return device if settings.device_label is None else f"{settings.device_label}: {device}"
 
 
+def room_of(settings: WorkerSettings, capacity: int) -> Room:
+    """Return how many jobs a worker holds at once whose engine draws so many images together."""
+    slots = settings.slots or capacity
+    return Room(slots, slots if settings.low_slots is None else settings.low_slots)
+
+
 def runs_as(tunings: Mapping[str, "Tuning"]) -> dict[str, Any]:
     """Return how models run, by name, as a heartbeat says it."""
     return {
@@ -94,17 +101,21 @@ class Runtime:
         inspection = build_inspection(settings.moderation)
         objects = open_store(settings.results)
         self.engine.start()
-        self.slots = settings.worker.slots or self.engine.capacity
+        room = room_of(settings.worker, self.engine.capacity)
+        self.slots = sum(room)
+        """Jobs that it holds at once, those of low priority too."""
         self.name = worker_name(settings.worker)
         self._client = sync_client(settings.redis)
         store = WorkerStore(self._client, settings.jobs, settings.redis.prefix)
         outbox = Outbox()
         self._ledger = Ledger(outbox)
         planner = Planner(specs, inspection)
-        self.runner = Runner(self.name, store, self.engine, planner, self._ledger, settings.worker)
+        claims = Claims(self.name, store, self._ledger, room)
+        self.runner = Runner(claims, store, self.engine, planner, self._ledger, settings.worker)
         said = {
             "device": device_in_words(settings.worker, self.engine.device_name),
-            "slots": self.slots,
+            "slots": room.slots,
+            "low_slots": room.low_slots,
             "models": list(specs),
             "reads": PARAMS_VERSION,
         }

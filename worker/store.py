@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import redis
 
@@ -22,8 +22,6 @@ from worker.attempt import Attempt, Lapsed
 
 DRAFT_TTL_S = 120
 PREVIEW_TTL_S = 120
-_HELD_BACK: Final = 1
-_LOW_HELD_BACK: Final = 2
 Again = Literal["never", "retry", "free", "newer"]
 T = TypeVar("T")
 
@@ -33,12 +31,11 @@ class Claim:
     """What a claim brought.
 
     ``held_back``: a job waits for a worker that runs nothing else; where none was wanted, any waits that is
-    not low. ``low_held_back``: a low one waits for such a worker.
+    not low.
     """
 
     attempts: tuple[Attempt, ...]
     held_back: bool
-    low_held_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,7 @@ class WorkerStore:
             alone=int(alone),
             reads=self._reads,
         )
-        attempts = tuple(Attempt.parse(row) for row in rows)
-        return Claim(attempts, held_back == _HELD_BACK, held_back == _LOW_HELD_BACK)
+        return Claim(tuple(Attempt.parse(row) for row in rows), bool(held_back))
 
     def renew(
         self,

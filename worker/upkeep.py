@@ -99,7 +99,8 @@ class Watchdog:
 class Heartbeat:
     """Renews the worker's leases while its engine ticks, and passes on what it lost.
 
-    ``about`` returns what the worker says of itself; its ``models`` are those it serves.
+    ``about`` returns what the worker says of itself; its ``models`` are those it serves, and where it has
+    ``low_slots`` it takes jobs of low priority.
     """
 
     def __init__(
@@ -126,7 +127,8 @@ class Heartbeat:
         if self._watchdog.doubtful:
             held = []
         about = self._about()
-        lost = self._store.renew(self._name, about["models"], held, about)
+        low = bool(about.get("low_slots"))
+        lost = self._store.renew(self._name, about["models"], held, about, low=low)
         for each in self._ledger.lose(lost):
             attempt = each.attempt
             log.warning(

@@ -67,6 +67,8 @@ class ImageRequest:
     """Looks at every picture, previews too."""
     edit: Edit | None = None
     """What it begins with, where it is an edit."""
+    low: bool = False
+    """Whether it makes way for every request that is not."""
 
 
 @dataclass(frozen=True)

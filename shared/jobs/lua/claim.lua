@@ -11,7 +11,7 @@
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
 -- @arg reads count the version of the params that the worker reads; jobs that need a later one are left where they are
 -- @derives lanes, lane, queue, newer, idle, vtime, serving, backlog, job, leases, low_running, batch, batch_ended, deadlines, unfinished, done, moved, claimed, counts, input, inputs, input_bytes
--- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses, trace, queued_at, claimed_at, now, low}, …} held_back 1: a job waits for an idle worker, or any where `want` is 0; 2: a low one waits for an idle worker
+-- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses, trace, queued_at, claimed_at, now, low}, …} held_back 1: a job that is not low waits for an idle worker or, where `want` is 0, at all
 local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, want, want_low = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local alone, reads = ARGV[8] == '1', tonumber(ARGV[9])
@@ -104,13 +104,8 @@ local function take(queue, most)
 end
 
 local low = queue_of(model, true)
-if take(model, want) then
-  out[2] = 1
-elseif #ids == 0 and next_job(model) then
-  out[2] = 1
-elseif #ids == 0 and take(low, want_low) then
-  out[2] = 2
-end
+-- A low job that waits for an idle worker keeps no other waiting.
+if take(model, want) or #ids == 0 and next_job(model) then out[2] = 1 elseif #ids == 0 then take(low, want_low) end
 for _, queue in ipairs({model, low}) do
   redis.call('ZREMRANGEBYSCORE', key('idle', queue), '-inf', exact(virtual_time(queue)))
 end

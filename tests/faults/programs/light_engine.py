@@ -69,7 +69,7 @@ class Row:
 
 
 class LightEngine:
-    """Draws up to ``capacity`` rows together, a step at a time, on one thread."""
+    """Draws up to ``capacity`` rows together, a step at a time; low ones while there are no others."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class LightEngine:
         self._models = tuple(specs)
         self._events = Events(Path(os.environ["FAULTS_EVENTS"]))
         self._queue: Queue[Row] = Queue()
+        self._low: Queue[Row] = Queue()
         self._closing = threading.Event()
         self._tried: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -100,7 +101,7 @@ class LightEngine:
 
     def submit(self, request: ImageRequest, watcher: Held) -> Future[ImageResult]:
         row = Row(request, watcher)
-        self._queue.put(row)
+        (self._low if request.low else self._queue).put(row)
         return row.future
 
     def close(self) -> None:
@@ -109,21 +110,30 @@ class LightEngine:
 
     def _run(self) -> None:
         rows: list[Row] = []
+        low: list[Row] = []
         while not self._closing.is_set():
             self.last_tick_at = time.monotonic()
-            rows += self._new_rows(self.capacity - len(rows), patient=not rows)
-            self.rows = len(rows)
+            low += self._new_rows(self._low, self.capacity - len(low), patient=False)
+            rows += self._new_rows(self._queue, self.capacity - len(rows), patient=not rows and not low)
+            self.rows = len(rows or low)
             if rows:
-                self._closing.wait(max(row.step_s for row in rows))
-                rows = [row for row in rows if self._goes_on(row)]
-        for row in rows:
+                rows = self._step(rows)
+                low = [row for row in low if not self._stops(row)]
+            elif low:
+                low = self._step(low)
+        for row in (*rows, *low):
             self._fail(row, AttemptCancelled())
 
-    def _new_rows(self, room: int, *, patient: bool) -> list[Row]:
+    def _step(self, rows: list[Row]) -> list[Row]:
+        """Take one step of each; those that have not ended."""
+        self._closing.wait(max(row.step_s for row in rows))
+        return [row for row in rows if self._goes_on(row)]
+
+    def _new_rows(self, queue: Queue[Row], room: int, *, patient: bool) -> list[Row]:
         rows: list[Row] = []
         while len(rows) < room:
             try:
-                row = self._queue.get(timeout=IDLE_S) if patient and not rows else self._queue.get_nowait()
+                row = queue.get(timeout=IDLE_S) if patient and not rows else queue.get_nowait()
             except Empty:
                 break
             self._events.write("start", row.held, prompt=row.request.wording.words)
@@ -132,8 +142,7 @@ class LightEngine:
 
     def _goes_on(self, row: Row) -> bool:
         """Take one step of a row; False where it has ended."""
-        if row.held.stop_requested():
-            self._fail(row, AttemptCancelled())
+        if self._stops(row):
             return False
         row.step += 1
         row.held.on_step(row.step, row.request.steps)
@@ -143,6 +152,12 @@ class LightEngine:
         if row.step < row.request.steps:
             return True
         self._finish(row)
+        return False
+
+    def _stops(self, row: Row) -> bool:
+        if row.held.stop_requested():
+            self._fail(row, AttemptCancelled())
+            return True
         return False
 
     def _misbehave(self, row: Row) -> DarkroomError | None:

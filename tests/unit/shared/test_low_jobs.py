@@ -226,7 +226,7 @@ def test_a_low_job_that_lost_a_worker_waits_for_an_idle_one_and_keeps_nobody_wai
     waiting = claim(store, alone=False)
     other = caller.submit()
 
-    assert (waiting.attempts, waiting.held_back, waiting.low_held_back) == ((), False, True)
+    assert waiting == Claim((), held_back=False)
     assert [attempt.job_id for attempt in claim(store, alone=False).attempts] == [other]
     (attempt,) = claim(store, alone=True).attempts
     assert (attempt.job_id, attempt.losses) == (job, 1)

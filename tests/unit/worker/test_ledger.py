@@ -4,12 +4,12 @@ from prometheus_client import REGISTRY
 
 from worker.attempt import Attempt
 from worker.engine.request import SpoiltWatcher
-from worker.ledger import HANDED_BACK, Ledger
+from worker.ledger import HANDED_BACK, MADE_WAY, Ledger
 from worker.metrics import expect_models
 
 
-def attempt(job_id: str, token: str = "") -> Attempt:
-    return Attempt(job_id, token or f"token of {job_id}", 1, "{}", 0, "req", 0)
+def attempt(job_id: str, token: str = "", *, low: bool = False) -> Attempt:
+    return Attempt(job_id, token or f"token of {job_id}", 1, "{}", 0, "req", 0, low=low)
 
 
 def test_an_attempt_is_held_until_it_is_struck_out() -> None:
@@ -100,3 +100,28 @@ def test_attempts_share_the_workers_time_and_their_shares_add_up_to_it() -> None
 
     assert ledger.share_s(second) == 5.0
     assert first_s + ledger.share_s(second) == 9.0
+
+
+def test_low_attempts_have_only_the_time_in_which_there_is_no_other() -> None:
+    now = [100.0]
+    ledger = Ledger(clock=lambda: now[0])
+    low = ledger.add(attempt("a", low=True))
+    now[0] += 2
+    other = ledger.add(attempt("b"))
+    now[0] += 4
+
+    assert (ledger.share_s(low), ledger.share_s(other), ledger.low) == (2.0, 4.0, 1)
+    ledger.remove(other.attempt)
+    now[0] += 3
+
+    assert ledger.share_s(low) == 5.0
+
+
+def test_only_low_attempts_make_way() -> None:
+    ledger = Ledger()
+    low, lost, other = (ledger.add(attempt(name, low=name != "other")) for name in ("low", "lost", "other"))
+    ledger.lose({"lost": "cancelled"})
+
+    ledger.make_way()
+
+    assert (low.stop_reason, lost.stop_reason, other.stop_reason) == (MADE_WAY, "cancelled", None)

@@ -17,6 +17,7 @@ from shared.errors import (
     AttemptCancelled,
     DarkroomError,
     GenerationFailed,
+    MadeWay,
     OutOfDeviceMemory,
 )
 from shared.job_warnings import JobWarning
@@ -25,6 +26,7 @@ from shared.settings import JobSettings, ModerationSettings, WorkerSettings
 from tests.conftest import FlaglessFakeRedis
 from tests.jobs import Caller
 from tests.tiny_models import TINY_ENTRY
+from worker.claiming import Claims, Room
 from worker.engine import ImageRequest, ImageResult
 from worker.inspection import Inspection
 from worker.ledger import Held, Ledger
@@ -75,7 +77,11 @@ class Slot:
         self.caller = Caller(client, prefix)
         self.ledger = Ledger()
         planner = Planner({"m": SPEC}, Inspection(None, ModerationSettings()))
-        self.runner = Runner("w", self.store, self.engine, planner, self.ledger, WorkerSettings(**settings))
+        room = Room(settings.pop("slots", 4), settings.pop("low_slots", 4))
+        claims = Claims("w", self.store, self.ledger, room)
+        self.runner = Runner(
+            claims, self.store, self.engine, planner, self.ledger, WorkerSettings(**settings)
+        )
 
     def error(self, job_id: str) -> dict[str, str]:
         found: dict[str, str] = json.loads(self.caller.record(job_id)["error"])
@@ -245,6 +251,32 @@ def test_an_attempt_that_is_handed_back_is_not_counted(slot: MakeSlot) -> None:
 
     record = at_work.caller.record(job_id)
     assert (record["status"], record["attempt"], record["losses"]) == ("queued", "0", "0")
+
+
+def test_the_engine_is_told_which_job_is_low(slot: MakeSlot) -> None:
+    at_work = slot()
+    for low in (True, False):
+        at_work.caller.submit(low=low)
+
+    at_work.runner.answer("m")
+
+    assert [request.low for request in at_work.engine.requests] == [False, True]
+
+
+def test_a_low_job_that_makes_way_in_the_engine_is_queued_again_and_not_counted(slot: MakeSlot) -> None:
+    def makes_way(_: ImageRequest, __: Held) -> ImageResult:
+        at_work.caller.submit(job_id="other")
+        raise MadeWay
+
+    at_work = slot(makes_way)
+    low = at_work.caller.submit(low=True)
+
+    at_work.runner.answer("m")
+
+    assert at_work.caller.ended() == [("other", "succeeded"), (low, "succeeded")]
+    record = at_work.caller.record(low)
+    assert (record["attempt"], record["losses"]) == ("1", "0")
+    assert [line["outcome"] for line in json.loads(record["history"])] == ["handed_back", "succeeded"]
 
 
 def test_a_draining_slot_takes_nothing(slot: MakeSlot) -> None:
