@@ -29,6 +29,8 @@ from api.http.security_headers import SecurityHeaders
 from api.http.server import join_the_others, when_told_to_stop
 from api.jobs import route as jobs
 from api.models import route as models
+from api.objects import route as objects
+from api.objects.links import FILES_PATH
 from api.operator import health, metrics, usage, view
 from api.playground import route as playground
 from api.resources import build
@@ -76,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         generations.make_router(GenerationRequest.with_max_n(max_n)),
         edits.make_router(EditRequest.with_max_n(max_n)),
         jobs.router,
+        objects.router,
         streams.router,
         models.router,
         health.router,
@@ -127,7 +130,9 @@ def _telemetry(prefix: str) -> TelemetryConfig:
     """
 
     def is_untold(scope: MutableMapping[str, Any]) -> bool:
-        return without_prefix(scope.get("path", ""), prefix) in PROBES
+        path = without_prefix(scope.get("path", ""), prefix)
+        # An address that is signed is a secret, and a span would have it.
+        return path in PROBES or path.startswith(FILES_PATH)
 
     return {
         "tracing": tracing.enabled(),

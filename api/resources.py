@@ -12,16 +12,20 @@ from api.generations.ringing import Ringer
 from api.generations.submit import Submitter
 from api.models.offer import Offer
 from api.moderation import Gate, build_gate
+from api.objects.links import Links
+from api.objects.signing import Signer
 from api.store.accounts import AccountStore
 from api.store.client import StoreClient
 from api.store.inputs import InputStore
 from api.store.jobs import JobStore
 from api.store.observation import ObservationStore
+from api.store.signing import SigningKeys
 from api.waiting.follow import Followers
 from api.waiting.presence import Presence
 from api.waiting.waiting import Waiting
 from api.waiting.watch import READ_TIMEOUT_S, JobWatch
 from shared.catalogue import Catalogue
+from shared.objects import open_store
 from shared.redis_clients import async_client
 from shared.settings import Settings
 
@@ -41,6 +45,7 @@ class Resources:
     gate: Gate
     ringer: Ringer
     waiting: Waiting
+    links: Links
     answering: Answering
     intake: Intake
 
@@ -81,6 +86,7 @@ def build(settings: Settings) -> Resources:
         longest_s=settings.api.sync_timeout_s,
     )
     inputs = InputStore(client, settings.jobs)
+    links = Links(open_store(settings.results), Signer(SigningKeys(client)))
     submitter = Submitter(jobs, inputs, offer, gate, ringer, settings.jobs, waiting.presence.holder)
     return Resources(
         settings=settings,
@@ -98,6 +104,7 @@ def build(settings: Settings) -> Resources:
         gate=gate,
         ringer=ringer,
         waiting=waiting,
-        answering=Answering(submitter, waiting, settings.api),
+        links=links,
+        answering=Answering(submitter, waiting, settings.api, links),
         intake=Intake(settings.api),
     )

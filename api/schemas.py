@@ -40,9 +40,12 @@ class ValidationErrorBody(BaseModel):
 
 
 class Image(BaseModel):
-    """One image."""
+    """One image: itself, or where it is."""
 
-    b64_json: str
+    b64_json: str | SkipJsonSchema[None] = Field(None, description="Its file, by default.")
+    url: str | SkipJsonSchema[None] = Field(
+        None, description="An address that expires with the result; with `response_format` `url`."
+    )
 
 
 class InputTokensDetails(BaseModel):

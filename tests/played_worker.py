@@ -4,9 +4,11 @@ import base64
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from shared.job_warnings import JobWarning
+from shared.objects import open_store
 from shared.params import Params
 from shared.redis_clients import sync_client
 from shared.settings import Settings
@@ -14,8 +16,19 @@ from shared.usage import usage
 from tests.waiting import wait_until
 from worker.attempt import Attempt
 from worker.store import WorkerStore
+from worker.uploads import MEDIA_TYPES, Uploads
 
 TEXT_TOKENS = 3
+
+
+@dataclass
+class Willing:
+    """An attempt that nobody tells to stop."""
+
+    attempt: Attempt
+
+    def stop_requested(self) -> bool:
+        return False
 
 
 class PlayedWorker:
@@ -26,6 +39,9 @@ class PlayedWorker:
     ) -> None:
         self.client: Any = sync_client(settings.redis)
         self.store = WorkerStore(self.client, settings.jobs, settings.redis.prefix)
+        objects = open_store(settings.results)
+        keep_s = settings.worker.keep_result_s
+        self.uploads = objects and Uploads(self.store, objects, settings.results, keep_s)
         self.drawn: dict[str, Params] = {}
         self.models = models
         self._name = name
@@ -53,9 +69,25 @@ class PlayedWorker:
         """Deliver made-up images, and warnings; return the images as they were before base64."""
         params = Params.model_validate_json(attempt.params)
         images = [f"{params.prompt} {seed}".encode() for seed in params.seeds]
-        self.store.save_draft(attempt, [base64.b64encode(image) for image in images])
-        self.store.finish(attempt, images=len(images), usage=usage(params, TEXT_TOKENS), warnings=warnings)
+        names = self._upload(attempt, params, images)
+        draft = [name.encode() for name in names] or [base64.b64encode(image) for image in images]
+        self.store.save_draft(attempt, draft)
+        self.store.finish(
+            attempt,
+            images=len(images),
+            usage=usage(params, TEXT_TOKENS),
+            warnings=warnings,
+            objects=names,
+        )
         return images
+
+    def _upload(self, attempt: Attempt, params: Params, images: Sequence[bytes]) -> list[str]:
+        if not params.stored:
+            return []
+        assert self.uploads is not None
+        names = self.uploads.names(attempt, params.n, params.output_format)
+        self.uploads.write(Willing(attempt), names, images, MEDIA_TYPES[params.output_format])
+        return names
 
     def do(self) -> str:
         """Wait for a job, draw it, and return its id."""

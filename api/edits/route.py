@@ -17,6 +17,7 @@ from api.edits.request import EditRequest
 from api.generations.answer import AnsweringDep
 from api.generations.route import ERRORS, HEADERS
 from api.generations.submit import Asked
+from api.http.addresses import base_of
 from api.http.sse import described
 from api.schemas import ImagesResponse, JobObject
 from api.streams.images import EDITED
@@ -59,7 +60,8 @@ def make_router(body_type: type[EditRequest]) -> APIRouter:
             async with intake.receiving(request) as (received, folder):
                 body = _read(body_type, received)
                 inputs = await intake.looked_at(received, folder)
-                asked = Asked(body, caller, delivery, request.state.request_id, inputs)
+                base = base_of(request)
+                asked = Asked(body, caller, delivery, request.state.request_id, inputs, base)
                 async with answering.submitter.remembering_refusals(asked):
                     await rate_limit.count(caller, request.scope["state"])
                     return await answering.answer(asked, received.fields)

@@ -11,12 +11,13 @@ from api.generations.submit import Asked, Submitter
 from api.http.sse import EventStream
 from api.jobs.body import JOBS_PATH, job_headers, job_object
 from api.jobs.result import result_response
+from api.objects.links import Links
 from api.provided import provided
 from api.store.jobs import Place, Submitted
 from api.streams.images import Streamed
 from api.waiting.calls import Held, left
 from api.waiting.delivery import Delivery, Prefer
-from api.waiting.patience import accepted
+from api.waiting.patience import accepted, patiently
 from api.waiting.waiting import Waiting
 from api.waiting.watch import Woken
 from shared.errors import DarkroomError, HeldTooLong, UnsupportedParameter, UnsupportedValue
@@ -31,6 +32,7 @@ class Answering:
     submitter: Submitter
     waiting: Waiting
     settings: ApiSettings
+    links: Links
 
     async def answer(self, asked: Asked, document: dict[str, Any]) -> Response:
         """Make the job and answer as its caller wants it delivered.
@@ -44,7 +46,7 @@ class Answering:
             Refused: it is not accepted now.
         """
         headers = _refuse_or_name_unknown(type(asked.body), document)
-        _refuse_unsupported(asked.body)
+        self._refuse_unsupported(asked.body)
         if asked.body.stream:
             # A stream is an answer of its own: no preference can make another of it.
             asked = replace(asked, delivery=replace(asked.delivery, prefer=Prefer()))
@@ -54,7 +56,9 @@ class Answering:
         return await self._held_or_accepted(asked, submitted, headers)
 
     async def _streamed(self, asked: Asked, submitted: Submitted, headers: dict[str, str]) -> Response:
-        streamed = Streamed(self.waiting, asked.caller.owner, submitted.job_id, asked.delivery)
+        streamed = Streamed(
+            self.waiting, self.links, asked.base, asked.caller.owner, submitted.job_id, asked.delivery
+        )
         streamed.enter()
         # A stream says in its head what it is of: its own job, which is known, or an earlier one.
         record = submitted.now[0] if submitted.now else await streamed.begin()
@@ -69,6 +73,8 @@ class Answering:
             headers["preference-applied"] = delivery.prefer.applied
         call = HeldCall(
             waiting=self.waiting,
+            links=self.links,
+            base=asked.base,
             owner=asked.caller.owner,
             job_id=job_id,
             delivery=delivery,
@@ -81,6 +87,14 @@ class Answering:
         self.waiting.presence.enter(job_id)
         return Held(call, self.waiting.watch)
 
+    def _refuse_unsupported(self, body: GenerationRequest) -> None:
+        if body.response_format is ResponseFormat.URL and self.links.objects is None:
+            message = (
+                "response_format 'url' is not supported: images come back as b64_json. (Whoever runs the "
+                "service may name a store for results with DARKROOM_RESULTS__URLS.)"
+            )
+            raise UnsupportedValue(message, param="response_format")
+
 
 @dataclass(frozen=True, slots=True)
 class HeldCall:
@@ -89,6 +103,8 @@ class HeldCall:
     seen: ClassVar[None] = None
 
     waiting: Waiting
+    links: Links
+    base: str
     owner: str
     job_id: str
     delivery: Delivery
@@ -122,6 +138,7 @@ class HeldCall:
         store = self.waiting.store
         try:
             record, images = await accepted(lambda: store.read_with_result(self.job_id, self.owner))
+            images = await patiently(lambda: self.links.shown(record, images, self.base))
         except DarkroomError:
             self.left()
             raise
@@ -158,12 +175,6 @@ def _refuse_or_name_unknown(body: type[GenerationRequest], document: dict[str, A
     # Names are the caller's text: only what a header may carry goes back, and not much of it.
     named = [name for name in unknown if name.isascii() and name.isprintable() and "," not in name]
     return {"x-ignored-fields": ", ".join(named)[:512]} if named else {}
-
-
-def _refuse_unsupported(body: GenerationRequest) -> None:
-    if body.response_format is ResponseFormat.URL:
-        message = "response_format 'url' is not supported: images come back as b64_json."
-        raise UnsupportedValue(message, param="response_format")
 
 
 AnsweringDep = Annotated[Answering, provided("answering")]

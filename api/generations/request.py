@@ -240,7 +240,8 @@ class GenerationRequest(BaseModel):
         "are high.",
     )
     response_format: Annotated[ResponseFormat, Spelled()] = Field(
-        ResponseFormat.B64_JSON, description="Only `b64_json` is supported."
+        ResponseFormat.B64_JSON,
+        description="`url` only where the service has a store of results: addresses that expire.",
     )
     size: Annotated[str, AfterValidator(_size), Spelled(pattern=_SIZE_PATTERN)] = Field(
         AUTO, description="`auto` (512x512) or WIDTHxHEIGHT, multiples of 8 from 64 to 4096."
@@ -367,6 +368,7 @@ class GenerationRequest(BaseModel):
             seed=self.seed if self.seed is not None else seed,
             partial_images=self.partial_images if followed else 0,
             moderation=self.moderation,
+            stored=self.response_format is ResponseFormat.URL,
         )
 
     @classmethod

@@ -10,6 +10,7 @@ from api.callers.rate import RateLimitDep
 from api.generations.answer import AnsweringDep
 from api.generations.request import GenerationRequest
 from api.generations.submit import Asked
+from api.http.addresses import base_of
 from api.http.sse import described
 from api.schemas import (
     JOB_HEADERS,
@@ -80,7 +81,7 @@ def make_router(body_type: type[GenerationRequest]) -> APIRouter:
         answering: AnsweringDep,
     ) -> Response:
         """Draw ``n`` images. The call is held until they are there, unless ``Prefer`` says otherwise."""
-        asked = Asked(body, caller, delivery, request.state.request_id)
+        asked = Asked(body, caller, delivery, request.state.request_id, base=base_of(request))
         async with answering.submitter.remembering_refusals(asked):
             await rate_limit.count(caller, request.scope["state"])
             return await answering.answer(asked, await request.json())

@@ -72,6 +72,8 @@ class Asked:
     request_id: str
     inputs: Inputs | None = None
     """The pictures that it begins with, where it is an edit."""
+    base: str = ""
+    """The address of this service, as its caller knows it."""
 
     @property
     def digest(self) -> str:

@@ -40,6 +40,7 @@ ONCE: Final = {
     )
 }
 
+_SIGNED: Final = "/files/"
 _ELSEWHERE: Final = frozenset({b"cross-site", b"same-site"})
 
 Headers = list[tuple[bytes, bytes]]
@@ -84,13 +85,15 @@ class Entrance:
             OriginNotAllowed: a page of another site asks, and there is no API key.
             StoreUnavailable: nobody knows whether there is a key.
         """
-        headers = dict(scope["headers"])
+        headers, path = dict(scope["headers"]), scope["path"]
         host = Authority.parse(headers[b"host"].decode("latin-1"))
         if host is None:
             message = "The header 'Host' is not the name or address of a host."
             raise InvalidHttp(message, param="Host")
+        if path.startswith(_SIGNED):
+            return  # its signature says that it may be read, wherever it is shown and by whatever name
         known = self._hosts.knows(host.host, scope["server"])
-        foreign = _is_of_the_api(scope["path"]) and self._is_of_another_site(headers, host)
+        foreign = _is_of_the_api(path) and self._is_of_another_site(headers, host)
         if (known and not foreign) or not await self._is_open():
             return
         if not known:

@@ -31,20 +31,28 @@ _ALWAYS: Final = {
 
 
 def _headers(policy: str, **more: str) -> Headers:
-    named: Mapping[str, str] = {**_ALWAYS, "content-security-policy": policy, **more}
-    return tuple((name.replace("_", "-").encode(), value.encode()) for name, value in named.items())
+    other = {name.replace("_", "-"): value for name, value in more.items()}
+    named: Mapping[str, str] = {**_ALWAYS, "content-security-policy": policy, **other}
+    return tuple((name.encode(), value.encode()) for name, value in named.items())
 
 
 _OF_A_FILE: Final = _headers(_NO_PAGE)
 # A picture is its owner's: no cache on the way keeps it, and no browser on its disk.
 _OF_AN_ANSWER: Final = _headers(_NO_PAGE, cache_control="no-store")
+# Whoever has its address may show a picture, on any page. Opened by itself it runs nothing and is no page of
+# this service. How long it is kept says the route, as it knows when it expires.
+_OF_A_PICTURE: Final = _headers(f"{_NO_PAGE}; sandbox", cross_origin_resource_policy="cross-origin")
 _OF_THE_PLAYGROUND: Final = _headers(_PLAYGROUND)
 _OF_A_PATH: Final[Mapping[str, Headers]] = {
     "/": _OF_THE_PLAYGROUND,
     "/docs": _headers(_REFERENCE),
     "/openapi.json": _OF_A_FILE,
 }
-_OF_A_FOLDER: Final = (("/playground/", _OF_THE_PLAYGROUND), ("/static-offline-docs/", _OF_A_FILE))
+_OF_A_FOLDER: Final = (
+    ("/playground/", _OF_THE_PLAYGROUND),
+    ("/static-offline-docs/", _OF_A_FILE),
+    ("/files/", _OF_A_PICTURE),
+)
 
 
 def headers_for(path: str) -> Headers:

@@ -42,7 +42,7 @@ def result_response(
 
     Args:
         record: the job.
-        images: the base64 of its images; none of a job that did not succeed.
+        images: the base64 of its images, or their addresses; none of a job that did not succeed.
         detailed: whether the body says of what kind they are.
         headers: of the response, beside those of the job.
         recipient: is told how far it comes.
@@ -115,13 +115,14 @@ def splice(record: JobRecord, images: Sequence[bytes], *, detailed: bool = False
 
     Args:
         record: the job.
-        images: the base64 of its images.
+        images: the base64 of its images, or their addresses.
         detailed: whether to say of what kind they are, in the optional members of the clients' type.
     """
     created = (record.finished_at or record.created_at) // 1000
     end = {**(kind(record) if detailed else {}), "usage": record.usage}
-    pieces: list[bytes] = [b'{"created":%d,"data":[{"b64_json":"' % created]
+    member = b"url" if record.params.stored else b"b64_json"
+    pieces: list[bytes] = [b'{"created":%d,"data":[{"%b":"' % (created, member)]
     for image in images:
-        pieces += [image, b'"},{"b64_json":"']
+        pieces += [image, b'"},{"%b":"' % member]
     pieces[-1] = b'"}],%s' % json.dumps(end, separators=(",", ":")).encode()[1:]
     return pieces

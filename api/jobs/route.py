@@ -4,13 +4,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from api.callers.caller import Generator, Reader
 from api.errors import json_response
+from api.http.addresses import base_of
 from api.jobs.body import describe, job_response
 from api.jobs.result import result_response
+from api.objects.links import LinksDep
 from api.provided import SettingsDep
 from api.schemas import JOB_HEADERS, ErrorBody, ImagesResponse, JobList, JobObject, ValidationErrorBody
 from api.store.jobs import JobStoreDep
@@ -87,10 +89,18 @@ async def read_job(
         e504="The job's deadline passed.",
     ),
 )
-async def read_result(job_id: JobId, caller: Reader, store: JobStoreDep, settings: SettingsDep) -> Response:
+async def read_result(
+    request: Request,
+    job_id: JobId,
+    caller: Reader,
+    store: JobStoreDep,
+    links: LinksDep,
+    settings: SettingsDep,
+) -> Response:
     """The documented body, byte for byte the one that the held call gets."""
-    found = await store.read_with_result(job_id, caller.owner)
-    return result_response(*found, detailed=settings.api.detailed_responses)
+    record, images = await store.read_with_result(job_id, caller.owner)
+    shown = await links.shown(record, images, base_of(request))
+    return result_response(record, shown, detailed=settings.api.detailed_responses)
 
 
 @router.delete("/{job_id}", response_model=JobObject, responses=_of_a_job())

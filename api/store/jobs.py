@@ -129,7 +129,9 @@ class JobStore:
         return [(Status(s.decode()), int(a)) if s is not None else None for s, a in rows]
 
     async def read_with_result(self, job_id: str, owner: str) -> tuple[JobRecord, list[bytes]]:
-        """Return a job of this owner and the base64 of its images, none where there are none. One round trip.
+        """Return a job of this owner and its images, none where there are none. One round trip.
+
+        They are base64, or names in the store of results where the job's params say so.
 
         Raises:
             JobNotFound: there is none, or it is somebody else's.
@@ -137,19 +139,18 @@ class JobStore:
 
         def fill(pipe: Any) -> None:  # noqa: ANN401
             self._ask_record(pipe, job_id)
-            pipe.hgetall(self.keys.result(job_id))
+            self._ask_images(pipe, job_id)
 
-        record, result = await self._client.ask(fill)
-        return _owned(job_id, owner, record), _in_order(result)
+        record, *images = await self._client.ask(fill)
+        return _owned(job_id, owner, record), _in_order(*images)
 
     async def images(self, job_id: str, n: int) -> list[bytes]:
-        """Return the base64 of each image of a job.
+        """Return each image of a job: base64, or a name in the store of results.
 
         Raises:
             ResultExpired: its time to live has passed.
         """
-        (result,) = await self._client.ask(lambda pipe: pipe.hgetall(self.keys.result(job_id)))
-        images = _in_order(result)
+        images = _in_order(*await self._client.ask(lambda pipe: self._ask_images(pipe, job_id)))
         if len(images) < n:
             raise ResultExpired
         return images
@@ -257,6 +258,11 @@ class JobStore:
     def _ask_record(self, pipe: Any, job_id: str) -> None:  # noqa: ANN401
         pipe.hmget(self.keys.job(job_id), FIELDS)
 
+    def _ask_images(self, pipe: Any, job_id: str) -> None:  # noqa: ANN401
+        """Ask for both: a version that knows no names finds no image, and takes none for base64."""
+        pipe.hgetall(self.keys.result(job_id))
+        pipe.hgetall(self.keys.stored(job_id))
+
     def _ask_placed(self, pipe: Any, job_id: str) -> None:  # noqa: ANN401
         self._ask_record(pipe, job_id)
         self._client.call(pipe, "place", self._place_of(job_id))
@@ -277,9 +283,10 @@ def _checked(reply: object) -> list[Any]:
     return scripts.checked(reply)
 
 
-def _in_order(result: Mapping[bytes, bytes]) -> list[bytes]:
+def _in_order(result: Mapping[bytes, bytes], stored: Mapping[bytes, bytes]) -> list[bytes]:
     """Return the images of a result, whose fields are their places."""
-    return [result[place] for place in sorted(result, key=int)]
+    images = result or stored
+    return [images[place] for place in sorted(images, key=int)]
 
 
 def _parsed(job_id: str, values: Iterable[bytes | None]) -> JobRecord | None:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from api.errors import job_error
 from api.http.sse import event
 from api.jobs.body import kind, warnings
+from api.objects.links import Links
 from api.store.jobs import PreviewName
 from api.streams.telling import fetched, told, told_as_events, waking
 from api.waiting.delivery import Delivery
@@ -41,6 +42,8 @@ class Streamed:
     """One call that streams the pictures of one job."""
 
     waiting: Waiting
+    links: Links
+    base: str
     owner: str
     job_id: str
     delivery: Delivery
@@ -89,13 +92,14 @@ class Streamed:
         if record.status is not Status.SUCCEEDED:
             raise job_error(record.error, record.id)
         images = await patiently(lambda: self.waiting.store.images(record.id, record.params.n))
+        shown = await patiently(lambda: self.links.shown(record, images, self.base))
         if record.params.partial_images:
             async for each in self._previews(record, await patiently(self._names)):
                 yield each
-        for index, image in enumerate(images):
-            if index == len(images) - 1:
+        for index, image in enumerate(shown):
+            if index == len(shown) - 1:
                 await self._answered()
-            yield event(_names(record).completed, _completed(record, index), base64=image)
+            yield _completed(record, index, image)
 
     async def _until_ended(self, record: JobRecord) -> AsyncGenerator[bytes, None]:
         watch, longest_s = self.waiting.watch, self.waiting.longest_s
@@ -158,14 +162,18 @@ def usage_of_image(record: JobRecord, index: int) -> dict[str, Any]:
     }
 
 
-def _completed(record: JobRecord, index: int) -> dict[str, Any]:
-    return {
-        "type": _names(record).completed,
+def _completed(record: JobRecord, index: int, image: bytes) -> bytes:
+    name = _names(record).completed
+    data = {
+        "type": name,
         "created_at": (record.finished_at or 0) // 1000,
         **_about(record, index),
         "usage": usage_of_image(record, index),
         "warnings": warnings(record),
     }
+    if record.params.stored:
+        return event(name, {"url": image.decode(), **data})
+    return event(name, data, base64=image)
 
 
 def _about(record: JobRecord, index: int) -> dict[str, Any]:

@@ -95,12 +95,14 @@ class ObjectStore:
     def signed(self, name: str, lifetime_s: float) -> str | None:
         """Return an address at which anybody can read an object for so long; None for one in a folder.
 
-        Nothing is asked for it; the signature is made here, and is another one each second.
+        The signature is made here, and is another one each second. Where no key is set, the machine's role is
+        asked for one: blocking, in that case.
         """
         if self._signer is None:
             return None
         lifetime = timedelta(seconds=max(1.0, min(lifetime_s, LONGEST_S)))
-        return str(obstore.sign(self._signer, "GET", name, lifetime))
+        signer = self._signer
+        return str(_reaching(lambda: obstore.sign(signer, "GET", name, lifetime)))
 
 
 def open_store(settings: ResultSettings) -> ObjectStore | None:

@@ -18,6 +18,7 @@ from shared.settings import (
     ModelSettings,
     ModerationSettings,
     RedisSettings,
+    ResultSettings,
     Settings,
 )
 from tests.api_server import ApiServer
@@ -93,6 +94,7 @@ def _settings(valkey: EmbeddedServer, catalogue: Path, prefix: str, **sections: 
         jobs=JobSettings(**sections.get("jobs", {})),
         api=ApiSettings(**sections.get("api", {})),
         moderation=ModerationSettings(**sections.get("moderation", {})),
+        results=ResultSettings(**sections.get("results", {})),
     )
 
 

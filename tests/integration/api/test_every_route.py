@@ -60,6 +60,8 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/usage"): _get("/v1/usage", Scope.READ),
     ("GET", "/v1/operator"): _get("/v1/operator", Scope.ADMIN),
     ("GET", "/metrics"): _get("/metrics", Scope.ADMIN),
+    ("GET", "/files/{name:path}"): _get("/files/pictures/a.png"),
+    ("HEAD", "/files/{name:path}"): Row(lambda caller, _: caller.http.head("/files/a.png"), None),
     ("GET", "/healthz"): _get("/healthz"),
     ("GET", "/readyz"): _get("/readyz"),
     ("GET", "/openapi.json"): _get("/openapi.json"),
