@@ -8,6 +8,7 @@ from api.callers.keyring import Keyring
 from api.callers.rate import RateLimit
 from api.edits.intake import Intake
 from api.generations.answer import Answering
+from api.generations.hooks import Hooks
 from api.generations.ringing import Ringer
 from api.generations.submit import Submitter
 from api.models.offer import Offer
@@ -87,7 +88,8 @@ def build(settings: Settings) -> Resources:
     )
     inputs = InputStore(client, settings.jobs)
     links = Links(open_store(settings.results), Signer(SigningKeys(client)))
-    submitter = Submitter(jobs, inputs, offer, gate, ringer, settings.jobs, waiting.presence.holder)
+    hooks = Hooks(accounts, settings.webhooks)
+    submitter = Submitter(jobs, inputs, offer, gate, ringer, settings.jobs, waiting.presence.holder, hooks)
     return Resources(
         settings=settings,
         clients=(commands, blocking, broker),

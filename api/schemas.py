@@ -93,6 +93,23 @@ class JobWarning(BaseModel):
     message: str
 
 
+class JobWebhook(BaseModel):
+    """Who is told of a job's end, and how far that has come."""
+
+    url: str
+    events: list[Literal["job.succeeded", "job.failed", "job.cancelled"]]
+    state: Literal["waiting", "pending", "delivered", "given_up", "not_wanted"] = Field(
+        description="`waiting` until the job has ended, `pending` until it is told; `not_wanted`: it ended "
+        "in a way that is none of the events."
+    )
+    attempts: int
+    last_attempt_at: int | None = Field(description="Unix seconds.")
+    response_status: int | None = Field(description="What the receiver answered last; null: nothing.")
+    error: str | None = Field(description="Why the last attempt did not deliver it.")
+    next_attempt_at: int | None
+    delivered_at: int | None
+
+
 class JobObject(BaseModel):
     """One job."""
 
@@ -118,6 +135,7 @@ class JobObject(BaseModel):
         description="What was drawn otherwise than asked, known when it has ended; and "
         "`waiting_for_newer_worker`: an upgrade is under way, and no worker can draw this yet."
     )
+    webhook: JobWebhook | SkipJsonSchema[None] = Field(None, description="Only of a job that has one.")
 
 
 JOB_HEADERS: Final[dict[str, Any]] = {
@@ -267,6 +285,17 @@ class FailureView(BaseModel):
     attempts: int
 
 
+class WebhooksView(BaseModel):
+    """Telling others how jobs ended."""
+
+    couriers: int = Field(description="Live processes that do it.")
+    pending: int = Field(description="Ends that are still to be told.")
+    late_s: float = Field(description="How long the first of them could have been tried; 0: none is late.")
+    delivered: int = Field(description="Since the store is there; so are the next two.")
+    failed: int = Field(description="Tries that failed and are repeated.")
+    given_up: int
+
+
 class OperatorView(BaseModel):
     """What the whole service does now."""
 
@@ -274,6 +303,7 @@ class OperatorView(BaseModel):
     models: list[QueueView]
     workers: list[WorkerView]
     errors: list[FailureView]
+    webhooks: WebhooksView
 
 
 class UsageAmounts(BaseModel):

@@ -17,6 +17,7 @@ from shared.jobs.keys import Keys
 from shared.printable import is_printable
 from shared.redis_clients import sync_client
 from shared.settings import RedisSettings
+from shared.webhooks import Defaults
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Keyholder:
             words = self._client.hvals(self._name)
         return sorted(map(ApiKey.model_validate_json, words), key=lambda key: (key.created_at, key.id))
 
-    def revoke(self, key_id: str) -> ApiKey:
-        """Revoke a key. It stays on the list: a service whose last key was revoked is not open to all.
+    def get(self, key_id: str) -> ApiKey:
+        """Return a key.
 
         Raises:
             ConfigurationError: there is no such key.
@@ -87,7 +88,25 @@ class Keyholder:
         if words is None:
             message = f"there is no API key {key_id}; `darkroom keys list` shows them"
             raise ConfigurationError(message)
-        key = ApiKey.model_validate_json(words)
+        return ApiKey.model_validate_json(words)
+
+    def set_webhook(self, key_id: str, defaults: Defaults | None) -> None:
+        """Note that a key has a secret for webhooks, and where its jobs are told of; None: it has none.
+
+        Raises:
+            ConfigurationError: there is no such key.
+            StoreUnavailable: Redis cannot be reached.
+        """
+        self._keep(self.get(key_id).model_copy(update={"webhook": defaults}))
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """Revoke a key. It stays on the list: a service whose last key was revoked is not open to all.
+
+        Raises:
+            ConfigurationError: there is no such key.
+            StoreUnavailable: Redis cannot be reached.
+        """
+        key = self.get(key_id)
         key = key.model_copy(update={"revoked_at": key.revoked_at or int(time.time())})
         self._keep(key)
         return key

@@ -38,6 +38,7 @@ _PROBE_S: Final = 0.05
 _OMP_WAIT_POLICY: Final = "PASSIVE"
 _API: Final = (sys.executable, "-m", "api")
 _WORKER: Final = (sys.executable, "-m", "celery", "-A", "worker.main", "worker")
+_COURIER: Final = (sys.executable, "-m", "celery", "-A", "courier.main", "worker")
 
 
 class StartFailed(ConfigurationError):
@@ -106,14 +107,15 @@ class LocalService:
         return self._redis.url
 
     def start_processes(self, salt: SecretStr | None = None) -> None:
-        """Start the API and the workers; they are not ready yet.
+        """Start the API, the workers and a courier; they are not ready yet.
 
         Args:
             salt: of the API; default: the one in its environment.
         """
         salted = {} if salt is None else {VARIABLE: salt.get_secret_value()}
         workers = [self._program(each.name, _WORKER, each.environment) for each in self.layout.workers]
-        programs = [self._program("api", _API, salted), *workers]
+        courier = self._program("courier", _COURIER)
+        programs = [self._program("api", _API, salted), *workers, courier]
         for program in programs:
             start_afresh(program.log)
         self._watch(*map(Child, programs))

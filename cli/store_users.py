@@ -47,6 +47,8 @@ _OF_JOBS: Final = (
     "batch_ended:*",
     "done",
     "counts",
+    "hooked",
+    "deliveries",
 )
 # What submission makes beside that, and what it reads to promise an end.
 _OF_SUBMISSION: Final = ("history:*", "replay:*", "refused:*", "order", "models")
@@ -97,9 +99,13 @@ API: Final = Role(
         "dead",
         "eta_error",
         "api_keys",
+        "open_webhook",
+        "couriers",
     ),
     commands=(
         "del",
+        "exists",
+        "zcount",
         "hset",
         "pexpire",
         "hmget",
@@ -151,12 +157,35 @@ WORKER: Final = Role(
     channels=("events:*",),
     rings=True,
 )
+COURIER: Final = Role(
+    "courier",
+    scripts=("dispatch", "collect", "settle"),
+    writes=("job:*", "hooked", "deliveries", "delivering:*", "couriers", "counts"),
+    reads=("webhook_secrets",),
+    commands=("hget", "hmget", *_TO_HEAR_RINGS),
+    rings=True,
+)
 OPERATOR: Final = Role(
     "operator",
     scripts=("submit",),
-    writes=(*_OF_JOBS, *_OF_SUBMISSION, "api_keys", "dead"),
+    writes=(*_OF_JOBS, *_OF_SUBMISSION, "api_keys", "dead", "webhook_secrets", "open_webhook"),
     reads=_OF_PREDICTION,
-    commands=("hget", "hexists", "hmget", "hset", "hvals", "hlen", "xrange", "xrevrange", "xdel", "info"),
+    commands=(
+        "del",
+        "exists",
+        "hdel",
+        "hget",
+        "hexists",
+        "hmget",
+        "hset",
+        "hvals",
+        "hlen",
+        "set",
+        "xrange",
+        "xrevrange",
+        "xdel",
+        "info",
+    ),
 )
 METRICS: Final = Role(
     "metrics",
@@ -165,7 +194,7 @@ METRICS: Final = Role(
     reads=("queue:*", "ring:*", "leases", "deadlines", "results", "counts", "done", "dead", "models"),
     commands=("info", "zcard", "llen", "xlen", "hgetall", "smembers", "slowlog|len", "latency|latest"),
 )
-ROLES: Final = (API, WORKER, OPERATOR, METRICS)
+ROLES: Final = (API, WORKER, COURIER, OPERATOR, METRICS)
 
 
 def commands_of(script: str) -> set[str]:

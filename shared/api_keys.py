@@ -15,6 +15,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.webhooks import Defaults
+
 _WRITTEN: Final = re.compile(r"^dk_([0-9a-f]{16})_[0-9A-Za-z_-]{43}$", re.ASCII)
 
 ScopeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
@@ -46,6 +48,8 @@ class ApiKey(BaseModel):
     requests_per_minute: int | None = Field(None, ge=1)
     max_unfinished: int | None = Field(None, ge=1)
     weight: float | None = Field(None, gt=0, le=1000)
+    webhook: Defaults | None = None
+    """What its jobs tell whom; None where it has no secret to sign with."""
 
     def opens(self, text: str, salt: bytes) -> bool:
         """Whether this text is the key, and it still counts; a wrong text takes as long as a right one."""

@@ -161,6 +161,12 @@ class InvalidImage(RequestError):
     code = "invalid_image"
 
 
+class WebhookSecretMissing(RequestError):
+    """There is no secret that could sign the webhook of this job."""
+
+    code = "webhook_secret_missing"
+
+
 class NotForm(RequestError):
     """The request body must be a form (multipart/form-data) or JSON."""
 

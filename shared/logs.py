@@ -57,7 +57,7 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu", "filelock"):
+    for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu", "filelock", "httpcore2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for owned in ("uvicorn", "uvicorn.error"):
         logging.getLogger(owned).handlers = []

@@ -487,6 +487,47 @@ class ResultSettings(Section):
         return value
 
 
+class WebhookSettings(Section):
+    """Telling others how jobs ended."""
+
+    enabled: bool = Field(default=True, description="take requests that name a webhook")
+    allow_private_addresses: bool = Field(
+        default=False,
+        description="send also to this machine and to private networks: while developing, never where "
+        "callers are strangers",
+    )
+    timeout_s: float = Field(
+        10.0, gt=0, le=60, description="longest that a try may take, from the host's name to the answer"
+    )
+    max_response_bytes: int = Field(
+        64 * 1024, ge=1024, description="what is read of an answer, of which only the status counts"
+    )
+    first_pause_s: float = Field(
+        5.0, gt=0, description="pause after the first try that failed; each one is twice as long"
+    )
+    longest_pause_s: float = Field(4 * 3600.0, gt=0, description="but never longer than this")
+    give_up_s: float = Field(
+        24 * 3600.0, gt=0, description="no further try later than this after a job's end"
+    )
+    concurrency: int = Field(16, ge=1, le=256, description="tries at a time of one courier")
+    max_concurrency_per_owner: int = Field(
+        4,
+        ge=1,
+        description="of those of all couriers, one caller's: so that hanging receivers delay nobody else",
+    )
+    look_s: float = Field(0.5, gt=0, description="how often a courier looks for deliveries that are due")
+
+    @property
+    def lease_s(self) -> float:
+        """How long a try is a courier's: what it takes, and as long as it may take to say how it went."""
+        return self.timeout_s + 5
+
+    @property
+    def record_s(self) -> int:
+        """How long a record is kept of a job that has a webhook: until after the last try."""
+        return int(self.give_up_s) + 3600
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -528,6 +569,7 @@ class Settings(BaseSettings):
     moderation: ModerationSettings = ModerationSettings()
     worker: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
 

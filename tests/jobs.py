@@ -40,12 +40,13 @@ class Caller:
         low: bool = False,
         batch: str = "",
         line: int = 0,
+        fields: dict[str, str] | None = None,
         **more: Any,
     ) -> str:
-        """Submit a job and return its id; ``more`` overrides the script's arguments."""
+        """Submit a job and return its id; ``fields`` are more of its record, ``more`` overrides arguments."""
         self._made += 1
         job_id = job_id or f"job{self._made:05d}"
-        fields = {
+        known = {
             "owner": owner,
             "lane": lane or owner,
             "model": model,
@@ -58,11 +59,11 @@ class Caller:
             "max_attempts": str(max_attempts),
         }
         if needs > 1:
-            fields["needs"] = str(needs)
+            known["needs"] = str(needs)
         if low:
-            fields["low"] = "1"
+            known["low"] = "1"
         if batch:
-            fields |= {"batch": batch, "line": str(line)}
+            known |= {"batch": batch, "line": str(line)}
         values = {
             "max_queued": 100_000,
             "max_unfinished": 100_000,
@@ -85,7 +86,7 @@ class Caller:
             "submit",
             job=self.keys.job(job_id),
             id=job_id,
-            fields=json.dumps(fields),
+            fields=json.dumps({**known, **(fields or {})}),
             deadline_ms=deadline_ms,
             body_digest=body_digest,
             **{**values, **more},

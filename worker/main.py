@@ -9,6 +9,7 @@ from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_
 
 from shared import tracing
 from shared.bell.celery_app import make_app
+from shared.bell.tasks import register, ring_queue
 from shared.errors import ConfigurationError
 from shared.jobs.keys import Keys
 from shared.logs import configure
@@ -16,7 +17,6 @@ from shared.params import PARAMS_VERSION
 from shared.settings import Settings, read_settings
 from worker.monitoring import let_watch
 from worker.runtime import Runtime, served_models
-from worker.tasks import register, ring_queue
 
 
 def _give_up(error: Exception) -> None:

@@ -15,6 +15,7 @@ from shared.objects import open_store
 from shared.params import PARAMS_VERSION
 from shared.redis_clients import sync_client
 from shared.settings import Settings, WorkerSettings
+from shared.ticker import Ticker
 from worker.claiming import Claims, Room
 from worker.engine import Engine, TuningChoice
 from worker.inspection import build_inspection
@@ -24,7 +25,7 @@ from worker.planning import Planner
 from worker.previews import Outbox
 from worker.runner import Runner
 from worker.store import WorkerStore
-from worker.upkeep import Heartbeat, Reaper, Ticker, Watchdog, tickers
+from worker.upkeep import Heartbeat, Reaper, Watchdog, tickers
 from worker.uploads import DELETE_S, Deleter, Uploads
 
 if TYPE_CHECKING:

@@ -50,8 +50,18 @@ def of_form(texts: Mapping[str, str]) -> dict[str, Any]:
     return {name: _value(name, text.replace("\r\n", "\n")) for name, text in texts.items() if text}
 
 
+def _document(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return what JSON in a field says; what is none stays a text, and is refused with the field's name."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def _value(name: str, text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
     bare = text.strip()
+    if name == "webhook":
+        return _document(bare)
     if name == "stream":
         return _TRUTHS.get(bare.lower(), text)
     if name not in _NUMBERS:

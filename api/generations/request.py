@@ -17,7 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     create_model,
     field_validator,
     model_validator,
@@ -39,6 +42,7 @@ from shared.params import (
     Quality,
     Style,
 )
+from shared.webhooks import Webhook
 
 DEFAULT_SIDE_PX: Final = 512
 AUTO: Final = "auto"
@@ -158,6 +162,17 @@ def _size(value: str) -> str:
     return value
 
 
+def _one_problem(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Say of the whole field what is wrong inside of it: that is the field which callers know."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        code, message = "webhook", "{where}{problem}"
+        where = "".join(f"{part}: " for part in first["loc"] if part in Webhook.model_fields)
+        raise PydanticCustomError(code, message, {"where": where, "problem": first["msg"]}) from error
+
+
 Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
 # The limit stands before the function: after one, pydantic calls a long text a list with too many items.
 ModelName = Annotated[
@@ -274,6 +289,9 @@ class GenerationRequest(BaseModel):
     )
     negative_prompt: NegativePrompt | None = Field(
         None, description="What not to draw, for models that take it."
+    )
+    webhook: Annotated[Webhook, WrapValidator(_one_problem)] | None = Field(
+        None, description="Who is told when the job has ended. Signed; needs a secret of your key."
     )
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Protocol
 from structlog.contextvars import bind_contextvars
 
 from api.callers.owner import Caller
+from api.generations.hooks import Hooks
 from api.generations.request import AUTO, GenerationRequest
 from api.generations.ringing import Ringer
 from api.models.offer import Offer
@@ -105,6 +106,7 @@ class Submitter:
     ringer: Ringer
     settings: JobSettings
     holder: str
+    hooks: Hooks
 
     @asynccontextmanager
     async def remembering_refusals(self, asked: Asked) -> AsyncIterator[None]:
@@ -142,6 +144,7 @@ class Submitter:
         spec = await self.offer.choose(body.model, wanted, caller.key.models if caller.key else ())
         params = wanted(spec)
         await self.offer.require_memory()
+        webhook = await self.hooks.of(caller, body.webhook)
         await self.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
         settings, key, job_id = self.settings, delivery.idempotency_key, secrets.token_hex(16)
         return Submission(
@@ -164,6 +167,8 @@ class Submitter:
             max_unfinished=caller.key.max_unfinished if caller.key else None,
             replay_digest=caller.digest(key) if key else "",
             retry=delivery.retry,
+            webhook=webhook,
+            least_record_s=self.hooks.settings.record_s if webhook else 0,
             input_bytes=await self._put(job_id, asked, params),
         )
 

@@ -36,6 +36,29 @@ def job_object(record: JobRecord, place: Place | None) -> dict[str, Any]:
         "seeds": list(record.params.seeds),
         "error": record.error,
         "warnings": warnings(record, place),
+        **({"webhook": webhook_state(record)} if record.webhook else {}),
+    }
+
+
+def webhook_state(record: JobRecord) -> dict[str, Any]:
+    """Return who is told of a job's end, and how far that has come."""
+    hook, told = record.webhook or {}, record.delivery or {}
+    events = list(hook.get("events", ()))
+    state = told.get("state", "pending")
+    if not record.status.terminal:
+        state = "waiting"
+    elif f"job.{record.status.value}" not in events:
+        state = "not_wanted"
+    return {
+        "url": hook.get("url"),
+        "events": events,
+        "state": state,
+        "attempts": told.get("attempts", 0),
+        "last_attempt_at": _seconds(told.get("last_attempt_at")),
+        "response_status": told.get("response_status"),
+        "error": told.get("error"),
+        "next_attempt_at": _seconds(told.get("next_attempt_at")),
+        "delivered_at": _seconds(told.get("delivered_at")),
     }
 
 
@@ -97,4 +120,4 @@ def kind(record: JobRecord) -> dict[str, str]:
 
 
 def _seconds(instant_ms: int | None) -> int | None:
-    return None if instant_ms is None else instant_ms // 1000
+    return None if instant_ms is None else int(instant_ms) // 1000

@@ -17,6 +17,7 @@ from api.provided import SettingsDep
 from api.schemas import ErrorBody
 from api.store.observation import ObservationStore, ObservationStoreDep, Tallies
 from api.store.overview import Overview
+from api.store.webhooks import WebhookState
 from shared.errors import StoreUnavailable
 from shared.printable import printable
 
@@ -99,7 +100,8 @@ async def _of_the_store(observation: ObservationStore, live_s: float) -> list[Me
     up = GaugeMetricFamily("darkroom_store_up", "Whether Redis answers.")
     try:
         seen = await observation.overview(live_s)
-        found = [*_of_models(seen), *_of_workers(seen), *_of_jobs(await observation.tallies())]
+        of_jobs = _of_jobs(await observation.tallies())
+        found = [*_of_models(seen), *_of_workers(seen), *_of_webhooks(seen.webhooks), *of_jobs]
     except StoreUnavailable:
         up.add_metric([], 0)
         return [up]
@@ -123,6 +125,18 @@ def _of_workers(seen: Overview) -> Iterator[Metric]:
         for worker in seen.workers:
             family.add_metric([printable(worker.name)], getattr(worker, member))
         yield family
+
+
+def _of_webhooks(seen: WebhookState) -> Iterator[Metric]:
+    yield _gauge("darkroom_couriers", "Live couriers.", seen.couriers)
+    yield _gauge("darkroom_webhooks_pending", "Ends of jobs that are to be told.", seen.pending)
+    yield _gauge(
+        "darkroom_webhooks_late_seconds", "How long the first of them could have been tried.", seen.late_s
+    )
+    tries = CounterMetricFamily("darkroom_webhooks", "Tries to tell, by outcome.", labels=["outcome"])
+    for outcome in ("delivered", "failed", "given_up"):
+        tries.add_metric([outcome], getattr(seen, outcome))
+    yield tries
 
 
 def _of_jobs(tallies: Tallies) -> Iterator[Metric]:

@@ -24,6 +24,11 @@ class AccountStore:
         count, words = await self._client.ask(lambda pipe: (pipe.hlen(name), pipe.hget(name, key_id)))
         return count, words
 
+    async def signs_for_all(self) -> bool:
+        """Whether there is a secret for the webhooks of callers without a key."""
+        (there,) = await self._client.ask(lambda pipe: pipe.exists(self._client.keys.open_webhook))
+        return bool(there)
+
     async def count(self, subject: str, limit: int, window_ms: int) -> tuple[bool, int, int, int]:
         """Count a request against a limit.
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from api.schemas import RunsAs
 from api.store.client import StoreClient
+from api.store.webhooks import WebhookState, ask_webhooks, webhook_state
 from api.store.workers import said_tunings
 
 ERRORS: Final = 20
@@ -80,6 +81,7 @@ class Overview:
     models: tuple[QueueState, ...]
     workers: tuple[WorkerState, ...]
     errors: tuple[Failure, ...]
+    webhooks: WebhookState
 
 
 async def overview(client: StoreClient, live_s: float) -> Overview:
@@ -93,13 +95,14 @@ async def overview(client: StoreClient, live_s: float) -> Overview:
         StoreUnavailable: Redis is away.
     """
     keys = client.keys
-    (seconds, micros), models, leased, ended, missed = await client.ask(
+    (seconds, micros), models, leased, ended, missed, *told = await client.ask(
         lambda pipe: (
             pipe.time(),
             pipe.smembers(keys.models),
             pipe.zrange(keys.leases, 0, _MOST_RUNNING - 1),
             pipe.xrevrange(keys.done, count=_LOOKED_AT),
             pipe.hgetall(keys.eta_error),
+            *ask_webhooks(pipe, keys),
         )
     )
     now_ms = seconds * 1000 + micros // 1000
@@ -132,6 +135,7 @@ async def overview(client: StoreClient, live_s: float) -> Overview:
         models=_queues(names, queues, running, missed, reads, now_ms),
         workers=workers,
         errors=_failures(failed, rest[len(leased) :]),
+        webhooks=webhook_state(told, now_ms),
     )
 
 

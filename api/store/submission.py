@@ -18,7 +18,8 @@ class Submission:
     ``holder`` is the process that holds the caller's call, empty where its caller is told the id at once;
     ``keep`` says that the job goes on whoever hangs up; ``max_wait_s`` is how long the caller would wait for
     the picture, ``trace`` what takes the trace to a worker, ``needs`` the version of the params that a worker
-    must read; ``input_bytes`` what the pictures take that it begins with and that are in the store already.
+    must read; ``input_bytes`` what the pictures take that it begins with and that are in the store already;
+    ``webhook`` who is told how it ended, as JSON, ``least_record_s`` how long its record is kept for that.
 
     ``low``: it is drawn where no other job waits, nothing is promised of it, and it counts in no bound on
     queued and owed work: whoever submits such jobs bounds them. ``batch`` and ``line`` say of which batch it
@@ -44,6 +45,8 @@ class Submission:
     trace: str = ""
     needs: int = 1
     input_bytes: int = 0
+    webhook: str = ""
+    least_record_s: int = 0
     low: bool = False
     batch: str = ""
     line: int = 0
@@ -64,12 +67,14 @@ class Submission:
             "weight": repr(self.weight),
             "request_id": self.request_id,
             "key_id": self.key_id,
-            "record_ttl_s": str(self.record_ttl_s or settings.record_ttl_s),
+            "record_ttl_s": str(max(self.record_ttl_s or settings.record_ttl_s, self.least_record_s)),
             "result_ttl_s": str(self.result_ttl_s or settings.result_ttl_s),
             "max_attempts": str(settings.max_attempts),
         }
         if self.trace:
             fields["trace"] = self.trace
+        if self.webhook:
+            fields["webhook"] = self.webhook
         if self.needs > 1:
             fields["needs"] = str(self.needs)
         if self.low:

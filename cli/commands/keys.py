@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from rich.table import Table
 
 from cli.keyholder import Keyholder, store_of
 from cli.owner_salt import PUBLIC, OwnerSalt, is_public, warning_of_the_public_salt
 from cli.run_folder import RunFolder
 from cli.service import chosen_redis
+from cli.signers import Signers, Wanted
 from cli.terminal import cells, err, out, say
 from shared.api_keys import ApiKey, Scope
+from shared.errors import ConfigurationError
 from shared.settings import ApiSettings, RedisSettings, read_settings
+from shared.webhooks import OPEN, Event, Target, Webhook
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -97,6 +100,62 @@ def revoke(
     say(f"{key.id} ({key.name}) is revoked")
 
 
+@app.command()
+def webhook(  # noqa: PLR0913 -- one parameter an option
+    key_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="id of the key", show_default=False)
+    ] = None,
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(help="where the key's jobs are told of that name no other address; '' takes it away"),
+    ] = None,
+    event: Annotated[
+        list[Event] | None, typer.Option(help="and which ends of them; several times; default: all")
+    ] = None,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="make another secret; the old one signs beside it for a day")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="take secret and address away")] = False,
+    for_all: Annotated[
+        bool, typer.Option("--open", help="not of a key: of a service that needs none")
+    ] = False,
+    redis_url: RedisUrl = None,
+    run_folder: Folder = _FOLDER,
+) -> None:
+    """Make what signs a key's webhooks, and print it, this once; or say where they go by default."""
+    if (key_id is None) != for_all or (for_all and (url is not None or event)) or (rotate and remove):
+        message = "name a key, or --open (without --url and --event), and --rotate or --remove, not both"
+        raise ConfigurationError(message)
+    signer = key_id or OPEN
+    wanted = Wanted(_checked(url), tuple(event) if event else None, rotate)
+    with _store(redis_url, run_folder) as store:
+        signers = Signers(store.redis, Keyholder(store.redis, b""))
+        secret = None if remove else signers.change(signer, wanted)
+        if remove:
+            signers.remove(signer)
+    if remove:
+        say(f"{signer} signs no webhooks any more")
+    elif secret is None:
+        say(f"{signer} has a secret already, which is not shown again; --rotate makes another")
+    else:
+        say(f"what signs the webhooks of {signer}; it is shown this once:", style="dim")
+        say(secret)
+
+
+def _checked(url: str | None) -> str | None:
+    """Return the address of a webhook.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return url if not url else Webhook(url=url).url
+    except ValidationError as error:
+        message = f"--url: {error.errors()[0]['msg']}"
+        raise ConfigurationError(message) from None
+
+
 @dataclass(frozen=True)
 class _Store:
     """A store that keys are in. ``embedded``: of this folder; ``running``: a service has it."""
@@ -133,13 +192,18 @@ def _salt_of_a_new_key(store: _Store, *, yes: bool) -> SecretStr:
 def _keyholder(
     redis_url: str | None, run_folder: Path, salt_of: Callable[[_Store], SecretStr] = _no_salt
 ) -> Iterator[Keyholder]:
+    with _store(redis_url, run_folder) as store:
+        yield Keyholder(store.redis, salt_of(store).get_secret_value().encode())
+
+
+@contextmanager
+def _store(redis_url: str | None, run_folder: Path) -> Iterator[_Store]:
     settings, folder = read_settings(), RunFolder(run_folder)
     given = chosen_redis(settings, redis_url)
     running = folder.running_store() is not None
     with store_of(folder, given) as found:
         redis = found.model_copy(update={"prefix": settings.redis.prefix})
-        salt = salt_of(_Store(redis, folder, settings.api, embedded=given is None, running=running))
-        yield Keyholder(redis, salt.get_secret_value().encode())
+        yield _Store(redis, folder, settings.api, embedded=given is None, running=running)
 
 
 def _state(key: ApiKey) -> str:
@@ -163,5 +227,8 @@ def _bounds(key: ApiKey) -> Iterator[str]:
         yield f"{key.requests_per_minute} requests a minute"
     if key.max_unfinished:
         yield f"{key.max_unfinished} unfinished jobs"
+    if key.webhook:
+        # The host alone: the rest of such an address is often a secret.
+        yield f"webhooks to {Target(key.webhook.url).host}" if key.webhook.url else "webhooks"
     if key.weight:
         yield f"weight {key.weight:g}"

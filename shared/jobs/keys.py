@@ -35,6 +35,12 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``previews:{id}`` | hash | base64 of each preview by ``image.partial`` (both from 0), for two minutes |
 | ``events:{id}`` | channel | ``{attempt, step, steps}``, or ``{attempt, image, partial}`` of a preview |
 | ``done`` | stream | ids of jobs that have ended |
+| ``hooked`` | zset | unfinished jobs that have a webhook by the instant to look at them next (ms) |
+| ``deliveries`` | zset | jobs that have ended, of which a webhook is to be told, by the next try (ms) |
+| ``delivering:{owner}`` | zset | an owner's deliveries that are being tried by the end of their lease (ms) |
+| ``couriers`` | zset | couriers by their last sign of life (ms) |
+| ``webhook_secrets`` | hash | what signs webhooks, by the id of the key or ``open``, as JSON |
+| ``open_webhook`` | string | 1 where callers without a key have such a secret |
 | ``moved`` | stream | ids of jobs that started or were requeued |
 | ``dead`` | stream | jobs that failed because their workers were lost |
 | ``unanswered:{owner}:{digest}`` | zset | jobs whose picture has reached nobody by order of submission |
@@ -193,6 +199,26 @@ class Keys:
     def signing_key(self) -> str:
         """What the addresses of objects in a folder are signed with."""
         return self.key("signing_key")
+
+    @property
+    def deliveries(self) -> str:
+        """The jobs whose webhook is to be told."""
+        return self.key("deliveries")
+
+    @property
+    def couriers(self) -> str:
+        """The couriers by their last sign of life."""
+        return self.key("couriers")
+
+    @property
+    def webhook_secrets(self) -> str:
+        """What signs webhooks."""
+        return self.key("webhook_secrets")
+
+    @property
+    def open_webhook(self) -> str:
+        """Whether callers without a key have such a secret."""
+        return self.key("open_webhook")
 
     @property
     def eta_error(self) -> str:

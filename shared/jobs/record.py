@@ -29,6 +29,8 @@ FIELDS: Final = (
     "request_id",
     "trace",
     "warnings",
+    "webhook",
+    "delivery",
 )
 
 
@@ -62,6 +64,10 @@ class JobRecord:
     trace: str = ""
     warnings: tuple[dict[str, str], ...] = ()
     """What its caller should know of its pictures: a code and a sentence each."""
+    webhook: dict[str, Any] | None = None
+    """Who is told how it ended: ``url``, ``events`` and ``signer``."""
+    delivery: dict[str, Any] | None = None
+    """How far that has come, in the words of ``lua/settle.lua``; None before the first try."""
 
     @property
     def progress(self) -> int:
@@ -110,4 +116,6 @@ def parse(job_id: str, values: Mapping[str, Value | None]) -> JobRecord | None:
         request_id=raw.get("request_id", b"").decode(),
         trace=raw.get("trace", b"").decode(),
         warnings=tuple(json.loads(raw["warnings"])) if raw.get("warnings") else (),
+        webhook=json.loads(raw["webhook"]) if raw.get("webhook") else None,
+        delivery=json.loads(raw["delivery"]) if raw.get("delivery") else None,
     )

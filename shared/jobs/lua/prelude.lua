@@ -196,6 +196,8 @@ local function conclude(job, status, code, message)
   if job.batch ~= '' then note_line(job, status) end
   if job.unanswered ~= '' and (status ~= 'succeeded' or job.told) then redis.call('ZREM', job.unanswered, job.id) end
   redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
+  -- Somebody wants to be told: once, as this is the only end that the job has.
+  if redis.call('ZREM', key('hooked'), job.id) == 1 then redis.call('ZADD', key('deliveries'), now, job.id) end
   count(job.model, 'ended', status)
   if status == 'failed' then count(job.model, 'failed', code) end
 end

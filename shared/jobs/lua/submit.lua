@@ -22,7 +22,7 @@
 -- @arg input_bytes bytes what the pictures take that it begins with, which are there already; 0: there are none
 -- @arg max_input_bytes bytes refuse where those of all unfinished jobs would take more than this
 -- @arg max_owner_input_bytes bytes the same of this owner's jobs
--- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models, low_running, input, inputs, input_bytes
+-- @derives order, replay, unanswered, refused, deadlines, leases, unfinished, history, serving, queue, newer, lanes, lane, idle, backlog, vtime, pace, latency, owed, held, holders, results, result_bytes, models, low_running, input, inputs, input_bytes, hooked
 -- @returns {0, id, made, ring} made 1 or 0 (an earlier job answers), ring 1 where a slot may be idle; {-3, ms} the owner has too much unfinished; {-4, ms} the queue is full; {-5} no worker; {-6} the Idempotency-Key has another body; {-8, ms} the wait would be too long; {-9, ms} too many results; {-10} the pictures that it begins with are not there; {-11, ms} too many pictures; ms: what is left until there is room, as far as that can be told
 local id, fields = ARGV[2], cjson.decode(ARGV[3])
 local deadline_ms, max_queued, max_unfinished, grace_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -184,6 +184,7 @@ for name, value in pairs(fields) do
 end
 redis.call('HSET', KEYS[1], unpack(flat))
 redis.call('ZADD', key('deadlines'), now + deadline_ms, id)
+if fields.webhook then redis.call('ZADD', key('hooked'), now + 30000, id) end
 redis.call('SADD', key('models'), model)  -- perhaps before any worker: what scales workers from zero must see the queue
 if not low then
   redis.call('ZADD', key('unfinished', owner), order, id)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.store_users import API, OPERATOR, ROLES, WORKER, Role, acl_file
+from cli.store_users import API, COURIER, OPERATOR, ROLES, WORKER, Role, acl_file
 from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.jobs.scripts import LUA_DIR
@@ -25,7 +25,7 @@ def derived(script: str) -> set[str]:
     return set(header[1].split(", ")) if header else set()
 
 
-@pytest.mark.parametrize("role", [API, WORKER, OPERATOR], ids=lambda role: role.name)
+@pytest.mark.parametrize("role", [API, WORKER, COURIER, OPERATOR], ids=lambda role: role.name)
 def test_a_user_may_touch_every_key_that_its_scripts_derive(role: Role) -> None:
     allowed = [*role.writes, *role.reads, *role.channels]
 
@@ -34,7 +34,7 @@ def test_a_user_may_touch_every_key_that_its_scripts_derive(role: Role) -> None:
         assert missing == set(), script
 
 
-@pytest.mark.parametrize("role", [API, WORKER, OPERATOR], ids=lambda role: role.name)
+@pytest.mark.parametrize("role", [API, WORKER, COURIER, OPERATOR], ids=lambda role: role.name)
 def test_a_user_may_write_every_key_that_its_scripts_write(role: Role) -> None:
     for script in role.scripts:
         text = (LUA_DIR / f"{script}.lua").read_text(encoding="utf-8")
@@ -66,6 +66,15 @@ def test_only_a_worker_makes_results_and_only_the_operator_makes_keys() -> None:
     assert writers(keys.usage("o", 1)) == ["worker"]
     assert writers(keys.api_keys) == ["operator"]
     assert writers(keys.rate("k")) == ["api"]
+
+
+def test_what_signs_webhooks_is_read_by_the_courier_and_the_operator_alone() -> None:
+    secrets = Keys("").webhook_secrets
+
+    def of(kind: str) -> list[str]:
+        return [role.name for role in ROLES if any(fnmatch(secrets, name) for name in getattr(role, kind))]
+
+    assert (of("reads"), of("writes")) == (["courier"], ["operator"])
 
 
 def test_the_file_has_hashes_and_lets_nobody_else_in() -> None:

@@ -737,6 +737,9 @@ def test_finished_jobs_teach_the_pace(caller: Caller, store: WorkerStore) -> Non
         "release",
         "answer",
         "refuse",
+        "dispatch",
+        "collect",
+        "settle",
     ],
 )
 def test_every_script_says_what_it_takes_and_returns(name: str) -> None:

@@ -13,12 +13,13 @@ from shared.bell.ring import Doorbell
 from shared.errors import StoreUnavailable
 from shared.redis_clients import sync_client
 from shared.settings import JobSettings, RedisSettings, WorkerSettings
+from shared.ticker import Ticker
 from tests.jobs import Caller
 from tests.waiting import wait_until
 from worker.attempt import Attempt
 from worker.ledger import Ledger
 from worker.store import WorkerStore
-from worker.upkeep import Heartbeat, Reaper, Ticker, Watchdog, tickers
+from worker.upkeep import Heartbeat, Reaper, Watchdog, tickers
 
 
 class Counter:

@@ -32,7 +32,7 @@ export class OperatorView {
     }
   }
 
-  show({ at, models, workers, errors }) {
+  show({ at, models, workers, errors, webhooks }) {
     this.say("operator-at", `As of ${clock(at)}, renewed every ${PERIOD_MS / 1000} seconds`);
     tiles("tiles", [
       ["queued", sum(models, "queued")],
@@ -40,6 +40,7 @@ export class OperatorView {
       [workers.length === 1 ? "worker" : "workers", workers.length, workers.length === 0],
       ["of the batches filled", `${filled(workers)} %`],
       ["recent errors", errors.length, errors.length > 0],
+      ...(webhooks.pending ? [["webhooks to be told", webhooks.pending, webhooks.late_s > 60]] : []),
     ]);
     const headings = ["Model", "# Queued", "# Running", "Oldest waits", "# Workers", "# Predictions off by"];
     table("queues", headings, models.map((each) => [

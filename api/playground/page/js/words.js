@@ -15,6 +15,7 @@ const WORDS = {
   moderation_unavailable: "Prompts cannot be checked at the moment, so nothing is drawn.",
   model_not_found: "There is no such model here. Choose one from the list.",
   unsupported_value: "The chosen model cannot do that.",
+  webhook_secret_missing: "Your key has nothing to sign webhooks with. The service's operator can give it a secret.",
   unsupported_parameter: "That option is not supported here.",
   rate_limit_exceeded: "You are asking faster than your key allows.",
   too_many_jobs: "You have too many unfinished pictures. Wait for some of them, or cancel some.",

@@ -7,9 +7,9 @@ from kombu import Connection, Consumer
 from kombu.message import Message
 
 from shared.bell.ring import Doorbell
+from shared.bell.tasks import ring_queue
 from shared.jobs.keys import Keys
 from shared.settings import RedisSettings
-from worker.tasks import ring_queue
 
 RINGS = 50
 

@@ -1,4 +1,4 @@
-"""Celery's side of a worker: the one task, and the queues from which its rings come."""
+"""Celery's side of whoever answers rings: the one task, and the queues from which its rings come."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from shared.jobs.keys import Keys
 
 
 def ring_queue(keys: Keys, model: str, needs: int = 1) -> Queue:
-    """Return a model's queue of rings as a worker takes them: without acknowledgement."""
+    """Return a model's queue of rings as it is taken: without acknowledgement."""
     queue = doorbell_queue(keys, model, needs)
     queue.no_ack = True
     return queue
@@ -21,8 +21,8 @@ def register(app: Celery, answer: Callable[[str], None]) -> None:
     """Give ``app`` the doorbell task.
 
     Args:
-        app: the worker's application.
-        answer: what a ring sets going; it gets the model's name.
+        app: the application of the process.
+        answer: what a ring sets going; it gets the name that was rung for.
     """
 
     @app.task(name=RING, ignore_result=True)
