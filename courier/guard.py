@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from httpcore2 import (
@@ -26,8 +26,6 @@ from httpcore2 import (
 )
 from typing_extensions import override
 
-from shared.networks import leads_inside
-
 MOST_ADDRESSES: Final = 4
 """So many addresses of a host are tried."""
 
@@ -37,7 +35,7 @@ class HostNotFound(Exception):
 
 
 class AddressNotAllowed(Exception):
-    """Every address of the host leads inside."""
+    """No address of the host may be connected to."""
 
 
 class Deadline:
@@ -61,12 +59,12 @@ class GuardedBackend(NetworkBackend):
 
     Args:
         deadline: of the try.
-        allow_private: whether it may lead inside.
+        allows: whether an address may be connected to.
     """
 
-    def __init__(self, deadline: Deadline, *, allow_private: bool) -> None:
+    def __init__(self, deadline: Deadline, allows: Callable[[str], bool]) -> None:
         self._deadline = deadline
-        self._allow_private = allow_private
+        self._allows = allows
         self._plain = SyncBackend()
 
     @override
@@ -82,12 +80,12 @@ class GuardedBackend(NetworkBackend):
 
         Raises:
             HostNotFound: it has none.
-            AddressNotAllowed: they all lead inside.
+            AddressNotAllowed: none of them may be connected to.
             httpcore2.ConnectError: nothing listens there, or it cannot be reached.
             httpcore2.ConnectTimeout: it took too long.
         """
         found = addresses(host, port, self._deadline)
-        allowed = [each for each in found if self._allow_private or not leads_inside(each)][:MOST_ADDRESSES]
+        allowed = [each for each in found if self._allows(each)][:MOST_ADDRESSES]
         if not allowed:
             raise AddressNotAllowed
         failed: Exception = ConnectTimeout()

@@ -11,6 +11,7 @@ from typing import Final
 import httpcore2
 
 from courier.guard import AddressNotAllowed, Deadline, GuardedBackend, HostNotFound
+from shared.networks import leads_inside
 from shared.settings import WebhookSettings
 from shared.webhooks import Target
 
@@ -71,7 +72,7 @@ class Sender:
             Undelivered: there was no answer.
         """
         deadline = Deadline(self._settings.timeout_s)
-        backend = GuardedBackend(deadline, allow_private=self._settings.allow_private_addresses)
+        backend = GuardedBackend(deadline, self._allows)
         url = httpcore2.URL(
             scheme=target.scheme.encode(),
             host=target.host.encode(),
@@ -88,6 +89,9 @@ class Sender:
             answer = Answer(response.status, _retry_after_s(response.headers))
             self._read(response)
             return answer
+
+    def _allows(self, address: str) -> bool:
+        return self._settings.allow_private_addresses or not leads_inside(address)
 
     def _read(self, response: httpcore2.Response) -> None:
         """Read a bounded part of the answer's body, so that nobody's connection is reset in the middle.

@@ -20,6 +20,7 @@ from shared.settings import (
     RedisSettings,
     ResultSettings,
     Settings,
+    WebhookSettings,
 )
 from tests.api_server import ApiServer
 from tests.http_caller import HttpCaller
@@ -95,6 +96,7 @@ def _settings(valkey: EmbeddedServer, catalogue: Path, prefix: str, **sections: 
         api=ApiSettings(**sections.get("api", {})),
         moderation=ModerationSettings(**sections.get("moderation", {})),
         results=ResultSettings(**sections.get("results", {})),
+        webhooks=WebhookSettings(**sections.get("webhooks", {})),
     )
 
 
