@@ -40,6 +40,16 @@ def status(code: int, **headers: str) -> Reply:
     return reply
 
 
+def slow(seconds: float, code: int = 200) -> Reply:
+    """Answer after so long."""
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(seconds)
+        status(code)(handler)
+
+    return reply
+
+
 def hang(seconds: float) -> Reply:
     """Say nothing for so long, then close."""
 
@@ -132,7 +142,9 @@ class Receiver:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         self.port: int = self._server.server_address[1]
-        self.url = f"{'https' if tls else 'http'}://{LOOPBACK}:{self.port}/hooks/secret-path?token=t"
+        self.url = (
+            f"{'https' if tls else 'http'}://{LOOPBACK}:{self.port}/hooks/a-secret-path?token=test-of-a-token"
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> Self:

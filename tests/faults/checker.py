@@ -25,12 +25,13 @@ TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 # Keys that a quiet service may have for ever; every other one has a time to live or must have gone.
 LASTING: Final = (
     r"done|moved|dead|models|reaped_at|order|pace|latency|eta_error|results|result_bytes|counts"
+    r"|deliveries|couriers|webhook_secrets|open_webhook"
     r"|serving:[^:]+|vtime:[^:]+|idle:[^:]+"
 )
 # Keys that live as long as work does: none may be left, not even one that would expire.
 OF_WORK: Final = (
     r"queue:.*|newer:.*|lanes:.*|lane:.*|backlog:.*|leases|deadlines|unfinished:.*|held|holders:.*|owed:.*"
-    r"|inputs|input_bytes|input_bytes:.*"
+    r"|inputs|input_bytes|input_bytes:.*|hooked"
 )
 
 
@@ -73,6 +74,7 @@ class Checker:
         found += self._counted_bytes()
         found += self._inputs()
         found += self._counted_ends(records)
+        found += self._told(records)
         found += _drawn_by_attempts(records, events)
         for job_id, record in records.items():
             found += self._ended_well(job_id, record, events)
@@ -110,6 +112,20 @@ class Checker:
                 found.append(f"key {name} is left")
             elif not re.fullmatch(LASTING, name) and self._store.ttl(self._prefix + name) == -1:
                 found.append(f"key {name} would stay for ever")
+        return found
+
+    def _told(self, records: dict[str, dict[str, str]]) -> list[str]:
+        """Look whether everybody is told who wants to be, and nobody of a job that has not ended."""
+        waiting = {name.decode() for name in self._store.zrange(f"{self._prefix}deliveries", 0, -1)}
+        found = [f"an end is told of job {i}, which has none" for i in waiting if i not in records]
+        for job_id, record in records.items():
+            delivery = json.loads(record.get("delivery", "{}"))
+            if delivery and record["status"] not in TERMINAL:
+                found.append(f"job {job_id} was told of, and is {record['status']}")
+            wanted = f"job.{record['status']}" in json.loads(record.get("webhook", "{}")).get("events", [])
+            done = delivery.get("state") in {"delivered", "given_up"}
+            if wanted and not done and job_id not in waiting:
+                found.append(f"nobody will be told of job {job_id}")
         return found
 
     def _counted_bytes(self) -> list[str]:

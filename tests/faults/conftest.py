@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("faults")) as cluster:
-        cluster.add_api("api-1")
+        cluster.add_api("api-1", WEBHOOKS__ALLOW_PRIVATE_ADDRESSES="true")
         cluster.add_worker("w1", proxied=True)
         cluster.add_worker("w2")
         yield cluster

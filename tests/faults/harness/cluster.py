@@ -39,6 +39,8 @@ class Node:
     proxy: Proxy | None
     url: str = ""
     models: tuple[str, ...] = ()
+    tells: bool = False
+    """Whether it is a courier."""
 
     @property
     def pid(self) -> int:
@@ -161,6 +163,17 @@ class Cluster:
         node.models = models
         return node
 
+    def add_courier(self, name: str, *, proxied: bool = False, **settings: str) -> Node:
+        """Start a courier that may send to this machine, and does not wait for long."""
+        quick = {
+            "WEBHOOKS__ALLOW_PRIVATE_ADDRESSES": "true",
+            "WEBHOOKS__TIMEOUT_S": "2",
+            "WEBHOOKS__FIRST_PAUSE_S": "0.2",
+            "WEBHOOKS__LOOK_S": "0.1",
+        }
+        command = (sys.executable, "-m", "celery", "-A", "courier.main", "worker")
+        return self._add(name, command, proxied=proxied, settings={**quick, **settings}, tells=True)
+
     def remove(self, *nodes: Node) -> None:
         """End processes for good, at once."""
         for node in nodes:
@@ -179,7 +192,7 @@ class Cluster:
     def wait_ready(self, *nodes: Node) -> None:
         """Wait until these nodes (default: all) can serve."""
         for node in nodes or tuple(self.nodes.values()):
-            ready = self._api_ready if node.url else self._worker_ready
+            ready = self._api_ready if node.url else self._courier_ready if node.tells else self._worker_ready
             wait_until(self._alive(node, ready), BOOT_S, f"{node.name} to be ready")
 
     def mend(self) -> None:
@@ -227,6 +240,7 @@ class Cluster:
         proxied: bool,
         settings: Mapping[str, str],
         environment: Mapping[str, str] | None = None,
+        tells: bool = False,
     ) -> Node:
         proxy = self.network.proxy(self.server.port) if proxied else None
         url = f"redis://127.0.0.1:{proxy.port if proxy else self.server.port}/0"
@@ -252,7 +266,7 @@ class Cluster:
             )
         )
         child.start()
-        self.nodes[name] = Node(name, child, proxy)
+        self.nodes[name] = Node(name, child, proxy, tells=tells)
         return self.nodes[name]
 
     def _alive(self, node: Node, ready: Callable[[Node], bool]) -> Callable[[], bool]:
@@ -269,6 +283,11 @@ class Cluster:
         except httpx2.TransportError:
             return False
         return answer.status_code == httpx2.codes.OK
+
+    def _courier_ready(self, node: Node) -> bool:
+        """Whether the process that runs now has said that it is there; it is named by its id."""
+        named = [name.decode().split(":")[1] for name in self.store.zrange(self.keys.couriers, 0, -1)]
+        return str(node.pid) in named
 
     def _worker_ready(self, node: Node) -> bool:
         """Whether the worker that runs now (not the one before it) has said that it is there."""

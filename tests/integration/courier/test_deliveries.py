@@ -31,7 +31,7 @@ def test_a_picture_that_is_there_is_told_once_and_signed(post: Post, receiver: R
     post.rounds.go()
 
     (received,) = receiver.received
-    assert received.path == "/hooks/secret-path?token=t"
+    assert received.path == "/hooks/a-secret-path?token=test-of-a-token"
     assert received.headers["host"] == f"{LOOPBACK}:{receiver.port}"
     assert received.headers["content-type"] == "application/json"
     told = Webhook(signing.secret).verify(received.body, received.headers)
