@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api import errors, misses
 from api.generations.request import GenerationRequest
+from api.resources import build
 from docs import tables
 from shared.settings import REPO_ROOT, Settings
 from tests.unit.docs.documents import table_rows
@@ -24,7 +25,9 @@ def code(response: Response) -> tuple[int, str, str]:
 
 
 def request() -> Request:
-    return Request({"type": "http", "method": "GET", "path": "/", "headers": [], "app": FastAPI()})
+    app = FastAPI()
+    app.state.resources = build(Settings())
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": [], "app": app})
 
 
 @pytest.mark.parametrize("table", tables.TABLES)
