@@ -5,7 +5,7 @@ have a thread and a stream of their own, so nothing but ticks keeps a tick waiti
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from queue import Empty, Queue
 
@@ -158,7 +158,7 @@ class Engine:
         # OpenMP keeps the number of threads for each calling thread, so it is set on this one.
         torch.set_num_threads(self._torch_threads or torch.get_num_threads())
         first = next(iter(self._specs))
-        batcher = Batcher(self._residents, self._caps, beside, self._encoders, self._life)
+        batcher = Batcher(self._residents, self._caps, beside, self._encoders, self._life, self._submitted)
         model = self._residents.get(first)
         warm_up(model, self._residents.adapter(first))
         self.capacity = batcher.measure(first)
@@ -179,11 +179,17 @@ class Engine:
                 batcher.add(work)
             wait = False
 
-    def _refuse_queued(self) -> None:
+    def _submitted(self) -> Iterator[Work]:
+        """Take what is queued now."""
         while True:
             try:
                 work = self._queue.get_nowait()
             except Empty:
                 return
-            if work is not None and work.future.set_running_or_notify_cancel():
+            if work is not None:
+                yield work
+
+    def _refuse_queued(self) -> None:
+        for work in self._submitted():
+            if work.future.set_running_or_notify_cancel():
                 work.future.set_exception(AttemptCancelled("the engine is closing"))

@@ -21,12 +21,14 @@ class Kind(Generic[I, O]):
         work: returns what each of several items brings, in their order.
         sizes: how many go together at most.
         short_of_memory: called when some did not fit, before fewer are tried.
+        low: whether they go behind all that are not; they go through among themselves.
     """
 
     key: Hashable
     work: Callable[[Sequence[I]], Sequence[O]]
     sizes: "Sizes"
     short_of_memory: Callable[[], object] = lambda: None
+    low: bool = False
 
 
 class Sizes:
@@ -45,9 +47,9 @@ class Sizes:
         self._lowered[key] = max(1, items // 2)
 
 
-def alone(work: Callable[[], O]) -> Kind[None, O]:
+def alone(work: Callable[[], O], *, low: bool = False) -> Kind[None, O]:
     """Return the kind of a piece of work that has no like."""
-    return Kind(object(), lambda _: [work()], Sizes())
+    return Kind(object(), lambda _: [work()], Sizes(), low=low)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +62,12 @@ class Waiting(Generic[I, O]):
 
 
 def take(waiting: list[Waiting[I, O]]) -> list[Waiting[I, O]]:
-    """Take those that go through next out of all that wait: the first, and others of its kind behind it."""
-    first = waiting[0]
-    alike = [each for each in waiting if each.kind.key == first.kind.key]
+    """Take those that go through next out of all that wait: the first, and others of its kind behind it.
+
+    The first is one that is not low, if there is any.
+    """
+    first = next((each for each in waiting if not each.kind.low), waiting[0])
+    alike = [each for each in waiting if (each.kind.key, each.kind.low) == (first.kind.key, first.kind.low)]
     taken = alike[: first.kind.sizes.of(first.kind.key)]
     waiting[:] = [each for each in waiting if each not in taken]
     return taken

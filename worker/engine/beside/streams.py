@@ -35,7 +35,10 @@ class Beside(ABC):
 
     @abstractmethod
     def add(self, kind: Kind[I, O], item: I) -> Future[Timed[O]]:
-        """Do something now or soon, together with what waits beside it; kinds in the order of their first."""
+        """Do something now or soon, together with what waits beside it; kinds in the order of their first.
+
+        Those of low priority wait until there are no others.
+        """
 
     def ahead(self, work: Callable[[], O]) -> Future[O]:
         """Do something that asks nothing of the device, now or soon, on whatever thread."""
@@ -50,9 +53,9 @@ class Beside(ABC):
         """Let the ticks use tensors that were made here."""
         del tensors
 
-    def pace(self) -> None:
-        """Keep the thread from running far ahead of the device; called after each tick."""
-        return
+    def pace(self, ahead: int = TICKS_AHEAD) -> None:
+        """Keep the thread from running further ahead of the device than so many ticks; called after each."""
+        del ahead
 
     def close(self) -> None:
         """Finish what was begun, and stop."""
@@ -165,9 +168,9 @@ class SecondStream(OtherThread):
                 tensor.record_stream(stream)
 
     @override
-    def pace(self) -> None:
+    def pace(self, ahead: int = TICKS_AHEAD) -> None:
         self._ticks.append(torch.cuda.current_stream(self._device).record_event())
-        if len(self._ticks) > TICKS_AHEAD:
+        while len(self._ticks) > ahead:
             self._ticks.popleft().synchronize()
 
 

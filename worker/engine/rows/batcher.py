@@ -1,6 +1,6 @@
 """Draws requests together: begins them, ticks their rows in turns, decodes and hands on what is done."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -14,10 +14,11 @@ from shared.errors import (
     DarkroomError,
     DeviceBroken,
     GenerationFailed,
+    MadeWay,
     OutOfDeviceMemory,
 )
 from worker.engine.beside.groups import Kind, alone
-from worker.engine.beside.streams import Beside
+from worker.engine.beside.streams import TICKS_AHEAD, Beside
 from worker.engine.beside.texts import Entries
 from worker.engine.failures import translate
 from worker.engine.life import Life
@@ -29,7 +30,7 @@ from worker.engine.models.residents import Residents
 from worker.engine.pictures.canvas import Canvas
 from worker.engine.pictures.encoding import EncoderPool
 from worker.engine.rows.admission import Admission
-from worker.engine.rows.buckets import Buckets, Key
+from worker.engine.rows.buckets import Key, Rows
 from worker.engine.rows.caps import Caps
 from worker.engine.rows.decoding import Undecoded, decode
 from worker.engine.rows.drawing import Drawing, Member
@@ -53,7 +54,11 @@ log = structlog.get_logger(__name__)
 
 
 class Batcher:
-    """Every request that was submitted and has not ended. Only the engine's thread calls it."""
+    """Every request that was submitted and has not ended. Only the engine's thread calls it.
+
+    Drawings of low priority are drawn while there is nothing else to do: once another request has begun they
+    take no step until all of its are done. So what comes waits for the pass that runs, at most.
+    """
 
     def __init__(
         self,
@@ -62,14 +67,26 @@ class Batcher:
         beside: Beside,
         encoders: EncoderPool,
         life: Life,
+        submitted: Callable[[], Iterable[Work]] = tuple,
     ) -> None:
+        """Begin with none.
+
+        Args:
+            residents: the models.
+            caps: how many rows a pass takes.
+            beside: where what is no tick runs.
+            encoders: make files of pictures.
+            life: is told of each sign of life.
+            submitted: returns what was submitted and not added yet; it is asked while a turn takes long.
+        """
         self._residents = residents
         self._caps = caps
         self._beside = beside
         self._encoders = encoders
         self._life = life
+        self._submitted = submitted
         self._admission = Admission(self._can_join)
-        self._buckets = Buckets()
+        self._rows = Rows()
         self._drawings: list[Drawing] = []
         self._broken: DeviceBroken | None = None
 
@@ -89,7 +106,8 @@ class Batcher:
     @property
     def is_waiting(self) -> bool:
         """Whether a turn would do nothing, until a request is added or what runs beside is done."""
-        return len(self._buckets) == 0 and (len(self._drawings) > 0 or len(self._admission) == 0)
+        ready = self._rows.ready(low=self._is_low_turn)
+        return ready == 0 and (len(self._drawings) > 0 or len(self._admission) == 0)
 
     def turn(self) -> None:
         """Begin what may begin, tick once, and end what is done."""
@@ -134,13 +152,36 @@ class Batcher:
         return name in self._residents.names() and self._residents.adapter(name) is not None
 
     def _begin_waiting(self) -> None:
-        while (work := self._admission.next(sum(drawing.images for drawing in self._drawings))) is not None:
+        while (work := self._next()) is not None:
             if not work.future.set_running_or_notify_cancel():
                 continue
             try:
                 self._begin(work)
             except BaseException as error:  # noqa: BLE001 - one request's failure must not end the engine
                 work.future.set_exception(self._failure(error, work.request.model))
+
+    def _next(self) -> Work | None:
+        if self._images(low=True) and self._admission.is_kept_waiting(self._images(low=False)):
+            self._make_way()
+        return self._admission.next(self._images(low=False), self._images(low=True))
+
+    def _images(self, *, low: bool) -> int:
+        return sum(drawing.images for drawing in self._drawings if drawing.low == low)
+
+    def _make_way(self) -> bool:
+        """Give up the low drawings but those that need only be decoded; whether there are any."""
+        drawings = [each for each in self._drawings if each.low and not each.is_denoised]
+        for drawing in drawings:
+            self._drop(drawing, MadeWay())
+        return len(drawings) > 0
+
+    def _look_for_others(self, work: Work) -> None:
+        """End a low request that has the device for itself where another has come."""
+        if work.request.low:
+            for each in self._submitted():
+                self.add(each)
+            if self._admission.has_others:
+                raise MadeWay
 
     def _begin(self, work: Work) -> None:
         asked_at = perf_counter()
@@ -151,7 +192,8 @@ class Batcher:
         load_s = loaded_at - asked_at
         family = self._residents.adapter(work.request.model)
         if family is None:
-            draw_whole(model, work, self._encoders, self._life, load_s)
+            look = partial(self._look_for_others, work)
+            draw_whole(model, work, self._encoders, self._life, load_s, look)
             return
         check(model, work.request)
         if work.watcher.stop_requested():
@@ -173,13 +215,13 @@ class Batcher:
             load_s,
             find(model, request, prompt),
             call,
-            self._text(family, call),
+            self._text(family, call, low=request.low),
             [ahead(partial(family.draw, call, seed, edit)) for seed in request.seeds],
             canvas,
             None if edit is None else ahead(partial(family.pictures, edit, canvas)),
         )
 
-    def _text(self, family: RowFamily, call: Call) -> Future[Timed[Entries]]:
+    def _text(self, family: RowFamily, call: Call, *, low: bool) -> Future[Timed[Entries]]:
         """Return the encoded text, at once where it is known, else together with others that wait."""
         known = family.texts.find(family.text_key(call))
         if known is not None:
@@ -187,7 +229,8 @@ class Batcher:
             found.set_result(timed(lambda: known))
             return found
         group = "text", family.model.spec.name, family.text_group(call)
-        return self._beside.add(Kind(group, family.encode_all, family.texts_together, self._release), call)
+        kind = Kind(group, family.encode_all, family.texts_together, self._release, low)
+        return self._beside.add(kind, call)
 
     def _resident(self, name: str) -> LoadedModel:
         with self._life.while_loading():
@@ -203,7 +246,7 @@ class Batcher:
             with self._failing_alone(drawing):
                 if drawing.pictures is not None:
                     work = partial(encode, drawing.family, drawing.pictures.result())
-                    drawing.encoded = self._beside.add(alone(work), None)
+                    drawing.encoded = self._beside.add(alone(work, low=drawing.low), None)
 
     def _join_prepared(self) -> None:
         for drawing in list(self._drawings):
@@ -213,18 +256,25 @@ class Batcher:
                 members = drawing.begin_rows()
                 self._beside.share(drawing.tensors())
                 for member in members:
-                    self._buckets.add(member)
+                    self._rows.add(member)
 
     # --- ticking
 
+    @property
+    def _is_low_turn(self) -> bool:
+        """Whether nothing that is not low is being prepared or has steps left."""
+        return all(drawing.low or drawing.is_denoised for drawing in self._drawings)
+
     def _tick(self) -> None:
-        batch = self._buckets.next(self._caps.of)
+        batch = self._rows.next(self._caps.of, low=self._is_low_turn)
         self._life.rows = len(batch[1]) if batch is not None else 0
         if batch is None:
             return
         started_at = perf_counter()
+        low = batch[1][0].drawing.low
         advanced = self._run(*batch)
-        self._beside.pace()
+        # What comes is to wait for one pass at most.
+        self._beside.pace(0 if low else TICKS_AHEAD)
         seconds = perf_counter() - started_at
         for drawing in dict.fromkeys(member.drawing for member in advanced):
             self._life.tick()
@@ -253,6 +303,10 @@ class Batcher:
     def _run_smaller(self, key: Key, members: list[Member], error: Exception) -> list[Member]:
         """Do what can be done after a batch raised: a smaller one, or fail the row whose fault it is."""
         failure = translate(error, key.model)
+        if isinstance(failure, OutOfDeviceMemory) and not members[0].drawing.low and self._make_way():
+            # What they held may be what is missing.
+            self._release()
+            return []
         if len(members) == 1 or isinstance(failure, DeviceBroken):
             self._drop(members[0].drawing, self._failure(error, key.model))
             return []
@@ -267,10 +321,12 @@ class Batcher:
         ]
 
     def _decode(self, member: Member) -> None:
-        self._buckets.remove(member)
+        self._rows.remove(member)
         family, row = member.drawing.family, member.row
         group = "decode", family.model.spec.name, row.width, row.height
-        kind = Kind(group, partial(decode, family), family.decodings_together, self._release)
+        kind = Kind(
+            group, partial(decode, family), family.decodings_together, self._release, member.drawing.low
+        )
         work = member.drawing.work
         image = Undecoded(row, row.latents, work.request.transparent, work.tell_no_numbers)
         member.pixels = self._beside.add(kind, image)
@@ -305,7 +361,7 @@ class Batcher:
         drawing.has_ended = True
         self._drawings.remove(drawing)
         for member in drawing.members:
-            self._buckets.remove(member)
+            self._rows.remove(member)
         drawing.tell_denoised()
         drawing.work.future.set_exception(error)
 

@@ -42,7 +42,7 @@ class Bucket:
 
 
 class Buckets:
-    """All rows that are being denoised.
+    """All rows of one priority that are being denoised.
 
     At each visit a bucket is credited in proportion to its rows, and it is served when its credit pays for a
     forward pass. So each row has the same share of the device, whatever the others' sizes, and one small
@@ -92,3 +92,34 @@ class Buckets:
             if bucket.deficit >= costs[key] * (1 - 1e-9):
                 bucket.deficit -= costs[key]
                 return key, batches[key]
+
+
+class Rows:
+    """All rows that are being denoised: those of low priority keep what they have while others go on."""
+
+    def __init__(self) -> None:
+        self._others, self._low = Buckets(), Buckets()
+
+    def add(self, member: Member) -> None:
+        """Let a row join."""
+        self._of(member).add(member)
+
+    def remove(self, member: Member) -> None:
+        """Let a row leave; nothing happens where it has left before."""
+        self._of(member).remove(member)
+
+    def ready(self, *, low: bool) -> int:
+        """Return how many rows may take a step now; ``low``: those of low priority may."""
+        return len(self._others) + (len(self._low) if low else 0)
+
+    def next(self, cap_of: Callable[[Key], int], *, low: bool) -> tuple[Key, list[Member]] | None:
+        """Return the rows of the next forward pass, or nothing where none may take a step.
+
+        Args:
+            cap_of: how many rows of a key fit into one pass.
+            low: whether those of low priority may, where there are no others.
+        """
+        return self._others.next(cap_of) or (self._low.next(cap_of) if low else None)
+
+    def _of(self, member: Member) -> Buckets:
+        return self._low if member.drawing.low else self._others

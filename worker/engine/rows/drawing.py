@@ -70,6 +70,16 @@ class Drawing:
         self.encoding = Encoding(self.work.request, self.model.spec.sizes, self.canvas)
 
     @property
+    def low(self) -> bool:
+        """Whether it makes way for every drawing that is not."""
+        return self.work.request.low
+
+    @property
+    def is_denoised(self) -> bool:
+        """Whether all steps of all images are done."""
+        return len(self.members) > 0 and all(member.row.is_done for member in self.members)
+
+    @property
     def images(self) -> int:
         """How many images are asked for; each is a row."""
         return len(self.work.request.seeds)

@@ -19,7 +19,8 @@ def show(member: Member, beside: Beside, encoders: EncoderPool) -> None:
     """
     shot = member.previews.start()
     if shot is not None:
-        beside.add(alone(lambda: _decode(member, shot, encoders)), None)
+        work = alone(lambda: _decode(member, shot, encoders), low=member.drawing.low)
+        beside.add(work, None)
 
 
 def _decode(member: Member, shot: Shot, encoders: EncoderPool) -> None:

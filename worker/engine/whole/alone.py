@@ -1,5 +1,6 @@
 """A request whose pipeline has no row adapter: drawn whole, with the device to itself."""
 
+from collections.abc import Callable
 from time import perf_counter
 
 from shared.errors import AttemptCancelled
@@ -13,7 +14,14 @@ from worker.engine.whole import pipeline as whole
 from worker.engine.work import Work
 
 
-def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life, load_s: float) -> None:
+def draw_whole(
+    model: LoadedModel,
+    work: Work,
+    encoders: EncoderPool,
+    life: Life,
+    load_s: float,
+    look: Callable[[], object] = lambda: None,
+) -> None:
     """Draw a request's images one after the other, and hand them on to be encoded.
 
     Args:
@@ -22,6 +30,7 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         encoders: put the result on the work's future.
         life: is told of each step.
         load_s: seconds that loading the model took.
+        look: is called at each step, and ends it with what it raises.
 
     Raises:
         AttemptCancelled: the watcher asked to stop, or the engine closes.
@@ -34,6 +43,7 @@ def draw_whole(model: LoadedModel, work: Work, encoders: EncoderPool, life: Life
         life.tick()
         if life.closing.is_set():
             raise AttemptCancelled
+        look()
 
     encoding = Encoding(request, model.spec.sizes, Canvas.of(request, model.spec.sizes))
 

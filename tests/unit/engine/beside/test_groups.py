@@ -57,6 +57,16 @@ def test_the_first_takes_those_of_its_kind_along_as_many_as_go_together(log: Log
     assert waiting == []
 
 
+def test_low_ones_go_behind_all_others_and_among_themselves(log: Log) -> None:
+    low, other, last = (Kind(key, log.work, Sizes(4), low=key != "b") for key in ("a", "b", "c"))
+    also = Kind("a", log.work, Sizes(4))
+    waiting = [Waiting(kind, item) for item, kind in enumerate([low, last, low, other, also, other])]
+
+    taken = [[each.item for each in take(waiting)] for _ in range(4)]
+
+    assert taken == [[3, 5], [4], [0, 2], [1]]
+
+
 def test_each_gets_its_own_result_and_the_time_of_all(log: Log) -> None:
     together = [Waiting(log.kind(), item) for item in (1, 2, 3)]
 

@@ -14,7 +14,7 @@ class Nobody:
         return False
 
 
-def work(model: str = "here", images: int = 1) -> Work:
+def work(model: str = "here", images: int = 1, *, low: bool = False) -> Work:
     request = ImageRequest(
         model=model,
         wording=Wording("", "", ""),
@@ -27,6 +27,7 @@ def work(model: str = "here", images: int = 1) -> Work:
         transparent=False,
         output_format="png",
         output_compression=100,
+        low=low,
     )
     return Work(request, Nobody())
 
@@ -96,3 +97,59 @@ def test_taking_all_leaves_nothing() -> None:
 
     assert waiting.take_all() == works
     assert waiting.next(0) is None
+
+
+def test_low_ones_begin_where_no_other_waits_or_runs_and_have_room_of_their_own() -> None:
+    low, more, other = work(low=True, images=3), work(low=True, images=2), work(images=2)
+    waiting = admission(low, more, other)
+
+    assert waiting.next(3, 0) is None
+    assert waiting.next(0, 0) is other
+    assert waiting.next(2, 0) is None
+    assert waiting.next(0, 0) is low
+    assert waiting.next(0, 3) is None
+    assert waiting.next(0, 2) is more
+
+
+def test_others_are_let_in_however_many_low_ones_are_held() -> None:
+    first, second = work(images=3), work(images=2)
+    waiting = admission(first, second)
+
+    assert waiting.next(0, 4) is first
+    assert waiting.next(3, 4) is None
+    assert waiting.next(2, 4) is second
+
+
+def test_one_that_needs_the_device_for_itself_says_that_low_ones_keep_it_waiting() -> None:
+    alone = work("elsewhere")
+    waiting = admission(alone)
+
+    assert waiting.next(0, 2) is None
+    assert waiting.is_kept_waiting(0)
+    assert not waiting.is_kept_waiting(1)
+    assert waiting.next(0, 0) is alone
+    assert not waiting.is_kept_waiting(0)
+
+
+def test_others_that_can_join_pass_one_that_needs_the_device_while_low_ones_run() -> None:
+    alone, other = work("elsewhere"), work()
+    waiting = admission(alone, other)
+
+    assert not waiting.is_kept_waiting(0)
+    assert waiting.next(0, 2) is other
+
+
+def test_a_low_one_that_needs_the_device_for_itself_waits_until_nothing_runs_or_waits() -> None:
+    alone, other = work("elsewhere", low=True), work("elsewhere")
+    waiting = admission(alone, other)
+
+    assert [waiting.next(1, 0), waiting.next(0, 1)] == [None, None]
+    assert waiting.next(0, 0) is other
+    assert [waiting.next(1, 0), waiting.next(0, 1)] == [None, None]
+    assert not waiting.is_kept_waiting(0)
+    assert waiting.next(0, 0) is alone
+
+
+def test_it_says_whether_others_wait() -> None:
+    assert not admission(work(low=True)).has_others
+    assert admission(work(low=True), work()).has_others

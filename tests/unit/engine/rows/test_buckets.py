@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from worker.engine.rows.buckets import Buckets, Key
+from worker.engine.rows.buckets import Buckets, Key, Rows
 from worker.engine.rows.drawing import Member
 from worker.engine.rows.row import Row
 
@@ -17,6 +17,8 @@ def member(
     text_class: int = 32,
     entries: int = 1,
     references: tuple[tuple[int, int], ...] = (),
+    *,
+    low: bool = False,
 ) -> Member:
     row = Row(
         scheduler=None,
@@ -30,7 +32,7 @@ def member(
         text_class=text_class,
         references=references,
     )
-    drawing: Any = SimpleNamespace(model=SimpleNamespace(spec=SimpleNamespace(name=model)))
+    drawing: Any = SimpleNamespace(model=SimpleNamespace(spec=SimpleNamespace(name=model)), low=low)
     return Member(row, drawing)
 
 
@@ -125,3 +127,30 @@ def test_a_small_image_among_many_large_ones_waits_for_no_more_than_the_pass_tha
 
     ((_, batch),) = turns(buckets, 1)
     assert batch == [small]
+
+
+def test_low_rows_share_no_pass_and_have_their_turn_when_there_are_no_others() -> None:
+    low, others = [member(low=True), member(low=True)], [member(), member(width=128)]
+    rows = Rows()
+    for each in (*low, *others):
+        rows.add(each)
+
+    for _ in range(6):
+        turn = rows.next(lambda _: 8, low=True)
+        assert turn is not None
+        assert turn[1][0] in others
+    assert (rows.ready(low=True), rows.ready(low=False)) == (4, 2)
+    for each in others:
+        rows.remove(each)
+
+    turn = rows.next(lambda _: 8, low=True)
+    assert turn is not None
+    assert turn[1] == low
+
+
+def test_low_rows_have_no_turn_where_they_are_not_to() -> None:
+    rows = Rows()
+    rows.add(member(low=True))
+
+    assert rows.next(lambda _: 8, low=False) is None
+    assert rows.ready(low=False) == 0
