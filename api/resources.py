@@ -21,6 +21,7 @@ from api.store.inputs import InputStore
 from api.store.jobs import JobStore
 from api.store.observation import ObservationStore
 from api.store.signing import SigningKeys
+from api.uploads.reception import Reception
 from api.waiting.follow import Followers
 from api.waiting.presence import Presence
 from api.waiting.waiting import Waiting
@@ -48,11 +49,12 @@ class Resources:
     waiting: Waiting
     links: Links
     answering: Answering
+    reception: Reception
     intake: Intake
 
     def start(self) -> None:
         """Start what runs beside the requests."""
-        self.intake.start()
+        self.reception.start()
         self.waiting.start()
 
     async def close(self) -> None:
@@ -61,6 +63,7 @@ class Resources:
         await self.gate.close()
         await self.ringer.close()
         await self.intake.close()
+        self.reception.close()
         for client in self.clients:
             await client.aclose()
 
@@ -87,6 +90,7 @@ def build(settings: Settings) -> Resources:
         longest_s=settings.api.sync_timeout_s,
     )
     inputs = InputStore(client, settings.jobs)
+    reception = Reception(settings.api)
     links = Links(open_store(settings.results), Signer(SigningKeys(client)))
     hooks = Hooks(accounts, settings.webhooks)
     submitter = Submitter(jobs, inputs, offer, gate, ringer, settings.jobs, waiting.presence.holder, hooks)
@@ -108,5 +112,6 @@ def build(settings: Settings) -> Resources:
         waiting=waiting,
         links=links,
         answering=Answering(submitter, waiting, settings.api, links),
-        intake=Intake(settings.api),
+        reception=reception,
+        intake=Intake(settings.api, reception),
     )

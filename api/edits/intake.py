@@ -1,7 +1,5 @@
 """Takes in a request that brings pictures: its body to the disk, its pictures looked at and made plain."""
 
-import asyncio
-import errno
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -13,21 +11,20 @@ from starlette.requests import Request
 
 from api.edits.apart import Apart, ReaderLostError
 from api.edits.document import DocumentError, Wrong
-from api.edits.form import FormReceiver, boundary_of
+from api.edits.form import FormReceiver
 from api.edits.pictures import PictureError
 from api.edits.received import Received
 from api.edits.request import of_form
-from api.edits.spool import Spool
 from api.http.content import JSON, check_content, kind_of
 from api.provided import provided
+from api.uploads.form import boundary_of
+from api.uploads.reception import Reception
 from shared.errors import (
     BodyTooLarge,
     DarkroomError,
     InvalidField,
     InvalidImage,
     NotForm,
-    QueueFull,
-    RequestTimeout,
     UnsupportedValue,
 )
 from shared.logs import get_logger
@@ -37,10 +34,6 @@ log = get_logger(__name__)
 
 
 FORM: Final = "multipart/form-data"
-# There is no room on the disk, or none for us.
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-# How long a body waits for its turn to be read before it is refused.
-_TURN_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -79,22 +72,17 @@ class Intake:
 
     Args:
         settings: those of the HTTP process.
+        reception: where they are taken in.
     """
 
-    def __init__(self, settings: ApiSettings) -> None:
+    def __init__(self, settings: ApiSettings, reception: Reception) -> None:
         self._settings = settings
+        self._reception = reception
         self.apart = Apart(settings.max_readers, settings.reading_timeout_s)
-        self._turns = asyncio.Semaphore(settings.max_uploads)
-        self._spool = Spool()
-
-    def start(self) -> None:
-        """Remove what processes left behind that were killed while they took something in."""
-        self._spool.clear()
 
     async def close(self) -> None:
-        """End what runs beside, and remove what is left here."""
+        """End what runs beside."""
         await self.apart.close()
-        self._spool.close()
 
     @asynccontextmanager
     async def receiving(self, request: Request) -> AsyncIterator[tuple[Received, Path]]:
@@ -108,10 +96,9 @@ class Intake:
             ClientDisconnect: its sender has gone before its end.
         """
         kind = _checked(request.headers, self._settings.max_upload_bytes)
-        async with self._turn():
-            with _room(), self._spool.folder() as folder:
-                receive = self._json if kind == JSON else self._form
-                yield await receive(request, folder), folder
+        async with self._reception.turn() as folder:
+            receive = self._json if kind == JSON else self._form
+            yield await receive(request, folder), folder
 
     async def looked_at(self, received: Received, folder: Path) -> Upload:
         """Return a request's pictures, whose files are what they should be as far as can be seen in front.
@@ -139,27 +126,6 @@ class Intake:
             message = "The pictures could not be read: that took too much time or memory."
             raise InvalidImage(message, param="image") from error
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(_TURN_S):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            message = "Too many pictures are being uploaded."
-            raise QueueFull(message, retry_after_s=5) from error
-        try:
-            yield
-        finally:
-            self._turns.release()
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._settings.upload_timeout_s):
-                yield
-        except TimeoutError as error:
-            raise RequestTimeout from error
-
     async def _form(self, request: Request, folder: Path) -> Received:
         settings = self._settings
         receiver = FormReceiver(
@@ -169,8 +135,8 @@ class Intake:
             max_file_bytes=settings.max_input_file_bytes,
         )
         with closing(receiver):
-            async with self._in_time():
-                async for piece in self._pieces(request):
+            async with self._reception.in_time():
+                async for piece in self._reception.pieces(request, settings.max_upload_bytes):
                     receiver.write(piece)
             received = receiver.end()
         return Received(of_form(received.fields), received.files, received.digests)
@@ -178,8 +144,8 @@ class Intake:
     async def _json(self, request: Request, folder: Path) -> Received:
         settings, body = self._settings, folder / "body"
         with body.open("wb") as file:
-            async with self._in_time():
-                async for piece in self._pieces(request):
+            async with self._reception.in_time():
+                async for piece in self._reception.pieces(request, settings.max_upload_bytes):
                     file.write(piece)
         try:
             return await self.apart.unpack(
@@ -193,27 +159,6 @@ class Intake:
             raise BodyTooLarge(message) from error
         finally:
             body.unlink()
-
-    async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
-        size_bytes = 0
-        async for piece in request.stream():
-            size_bytes += len(piece)
-            if size_bytes > self._settings.max_upload_bytes:
-                raise BodyTooLarge
-            yield piece
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Say that the disk is full as what it is: nothing that the caller has done."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        log.warning("upload.no_room", reason=error.strerror)
-        message = "There is no room for what is uploaded."
-        raise QueueFull(message, retry_after_s=5) from error
 
 
 def _checked(headers: Mapping[str, str], max_bytes: int) -> str:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from api.edits.spool import PREFIX
+from api.uploads.spool import PREFIX
 from cli.ports import free_port
 from cli.valkey import EmbeddedServer
 from tests import odd_pictures as odd

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api.edits.form import FormReceiver, boundary_of
+from api.edits.form import FormReceiver
 from api.edits.pictures import look
+from api.uploads.form import boundary_of
 from benchmarks.uploads.__main__ import MB, Row, report
 from benchmarks.uploads.bodies import BODIES, PICTURES, form
 from benchmarks.uploads.memory import Looking, Peak

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from api.edits.spool import PREFIX, Spool
+from api.uploads.spool import PREFIX, Spool
 from shared.settings import REPO_ROOT
 
 HOLD = """
 import sys
-from api.edits.spool import Spool
+from api.uploads.spool import Spool
 with Spool().folder() as folder:
     (folder / "image-0").write_bytes(b"a file")
     print(folder, flush=True)
