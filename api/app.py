@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,8 +15,10 @@ from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import errors, misses
+from api.batches import route as batches
 from api.edits import route as edits
 from api.edits.request import EditRequest
+from api.files import route as files
 from api.generations import route as generations
 from api.generations.request import GenerationRequest
 from api.http.context import PROBES, RequestContext
@@ -39,6 +41,9 @@ from shared import tracing
 from shared.errors import DarkroomError
 from shared.logs import configure
 from shared.settings import ApiSettings, Settings
+
+JSON_PATHS: Final = frozenset({generations.GENERATIONS_PATH, batches.BATCHES_PATH})
+"""Where a body is JSON, and no more than a route takes at once."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -79,6 +84,8 @@ def create_app(settings: Settings) -> FastAPI:
         edits.make_router(EditRequest.with_max_n(max_n)),
         jobs.router,
         objects.router,
+        files.router,
+        batches.router,
         streams.router,
         models.router,
         health.router,
@@ -101,7 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _wrap(app: FastAPI, settings: ApiSettings, is_open: Callable[[], Awaitable[bool]]) -> None:
     """Put around the routes what every request passes. The last one added is the outermost."""
     app.add_middleware(HeadAsGet)
-    app.add_middleware(BodyLimits, settings=settings, wants_json=generations.GENERATIONS_PATH.__eq__)
+    app.add_middleware(BodyLimits, settings=settings, wants_json=JSON_PATHS.__contains__)
     app.add_middleware(Entrance, settings=settings, is_open=is_open)
     app.add_middleware(RequestContext)
     if settings.cors_origins:

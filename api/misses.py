@@ -29,9 +29,9 @@ _MODERATIONS: Final = (
 # The first part of what stands behind /v1/. Source: the official client, and what OpenAI's service once had.
 _OPENAI: Final = frozenset(
     (
-        *("agents", "assistants", "audio", "batches", "chat", "chatkit", "completions", "containers"),
+        *("agents", "assistants", "audio", "chat", "chatkit", "completions", "containers"),
         *("content_provenance_checks", "conversations", "decisions", "edits", "embeddings", "engines"),
-        *("evals", "files", "fine-tunes", "fine_tuning", "graders", "live", "moderations", "organization"),
+        *("evals", "fine-tunes", "fine_tuning", "graders", "live", "moderations", "organization"),
         *("projects", "realtime", "responses", "safety", "skills", "threads", "uploads", "vaults"),
         *("vector_stores", "videos", "webhook_endpoints", "webhook_event_types"),
     )

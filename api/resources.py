@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import redis.asyncio as aioredis
 
+from api.batches.desk import Desk
 from api.callers.keyring import Keyring
 from api.callers.rate import RateLimit
 from api.edits.intake import Intake
+from api.files.shelf import Shelf
 from api.generations.answer import Answering
 from api.generations.hooks import Hooks
 from api.generations.ringing import Ringer
@@ -16,7 +18,9 @@ from api.moderation import Gate, build_gate
 from api.objects.links import Links
 from api.objects.signing import Signer
 from api.store.accounts import AccountStore
+from api.store.batches import BatchStore
 from api.store.client import StoreClient
+from api.store.files import FileStore
 from api.store.inputs import InputStore
 from api.store.jobs import JobStore
 from api.store.observation import ObservationStore
@@ -51,6 +55,9 @@ class Resources:
     answering: Answering
     reception: Reception
     intake: Intake
+    shelf: Shelf | None
+    """Files; None where the operator has named no place for them."""
+    desk: Desk
 
     def start(self) -> None:
         """Start what runs beside the requests."""
@@ -91,7 +98,9 @@ def build(settings: Settings) -> Resources:
     )
     inputs = InputStore(client, settings.jobs)
     reception = Reception(settings.api)
-    links = Links(open_store(settings.results), Signer(SigningKeys(client)))
+    objects = open_store(settings.results)
+    files = FileStore(client, settings.batches)
+    links = Links(objects, Signer(SigningKeys(client)))
     hooks = Hooks(accounts, settings.webhooks)
     submitter = Submitter(jobs, inputs, offer, gate, ringer, settings.jobs, waiting.presence.holder, hooks)
     return Resources(
@@ -114,4 +123,6 @@ def build(settings: Settings) -> Resources:
         answering=Answering(submitter, waiting, settings.api, links),
         reception=reception,
         intake=Intake(settings.api, reception),
+        shelf=None if objects is None else Shelf(files, objects, reception, settings.batches),
+        desk=Desk(BatchStore(client, settings.batches), files),
     )

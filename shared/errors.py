@@ -125,6 +125,42 @@ class ObjectNotFound(RequestError):
     code = "object_not_found"
 
 
+class FileNotFound(RequestError):
+    """There is no such file."""
+
+    code = "file_not_found"
+
+
+class BatchNotFound(RequestError):
+    """There is no such batch."""
+
+    code = "batch_not_found"
+
+
+class InvalidFile(RequestError):
+    """This file cannot be used."""
+
+    code = "invalid_file"
+
+
+class TooManyFiles(RequestError):
+    """You have as many files as you may keep, or they take as much; delete some of them."""
+
+    code = "too_many_files"
+
+
+class FileInUse(RequestError):
+    """A batch that has not ended reads this file; cancel it first."""
+
+    code = "file_in_use"
+
+
+class BatchEnded(RequestError):
+    """This batch has ended, or is about to: there is nothing left to cancel."""
+
+    code = "batch_ended"
+
+
 class JobNotFinished(RequestError):
     """The job has not finished yet."""
 
@@ -253,6 +289,12 @@ class TooManyJobs(Refused):
     """You have too many unfinished jobs; wait until some of them end."""
 
     code = "too_many_jobs"
+
+
+class TooManyBatches(Refused):
+    """You have too many unfinished batches; wait until one of them ends."""
+
+    code = "too_many_batches"
 
 
 class RateLimitExceeded(Refused):

@@ -528,6 +528,34 @@ class WebhookSettings(Section):
         return int(self.give_up_s) + 3600
 
 
+class BatchSettings(Section):
+    """Files and batches, which there are where `results.urls` names a store."""
+
+    max_file_bytes: int = Field(100 * 1024**2, ge=1024, description="largest file that is uploaded")
+    max_files_per_owner: int = Field(
+        500, ge=1, description="uploaded files of a caller that are kept at a time; above: 400 too_many_files"
+    )
+    max_file_bytes_per_owner: int = Field(
+        2 * 1024**3, ge=1024, description="what those may take in all; above: 400 too_many_files"
+    )
+    file_ttl_s: int = Field(
+        30 * 24 * 3600,
+        ge=60,
+        description="how long a file is kept whose caller says nothing else, and a batch that has ended",
+    )
+    max_lines: int = Field(10_000, ge=1, description="most lines of a batch")
+    max_unfinished_per_owner: int = Field(
+        10, ge=1, description="unfinished batches of a caller; above: 429 too_many_batches"
+    )
+    window: int = Field(256, ge=1, le=10_000, description="jobs of a batch that wait or run at a time")
+    completion_s: float = Field(
+        24 * 3600.0, gt=0, description="a batch that has not ended by then expires; clients call it 24h"
+    )
+    concurrency: int = Field(4, ge=1, le=64, description="batches that one courier works on at a time")
+    look_s: float = Field(0.5, gt=0, description="how often it is looked for work on a batch")
+    lease_s: float = Field(15.0, gt=0, description="a courier that says nothing for this long loses a batch")
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -570,6 +598,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    batches: BatchSettings = BatchSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
 

@@ -27,6 +27,15 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``draft:{id}:{token}`` | hash | the same as either, written by an attempt and not yet the job's |
 | ``objects`` | zset | names in the store of objects by the instant (ms) from which each may be deleted |
 | ``deleting`` | zset | names that are being deleted by the instant (ms) at which that is tried again |
+| ``file:{id}`` | hash | what is known of a file, whose bytes lie in the store of objects |
+| ``files:{owner}`` | zset | an owner's file ids by order of creation |
+| ``batch:{id}`` | hash | the batch, updated field by field |
+| ``batches`` | zset | batches that have not ended by the instant (ms) at which a courier takes them next |
+| ``batches:{owner}`` | zset | an owner's batch ids by order of creation |
+| ``unfinished_batches:{owner}`` | zset | those of them that have not ended |
+| ``batch_pending:{id}`` | hash | ``offset bytes`` in its file of each line whose job has not ended |
+| ``batch_refused:{id}`` | hash | what a call would have been answered, as JSON, by the line that got no job |
+| ``batch_replay:{owner}:{digest}`` | string | the batch and body digest of an Idempotency-Key |
 | ``signing_key`` | string | what the addresses of objects in a folder are signed with |
 | ``input:{id}`` | hash | the pictures that an unfinished job begins with, by ``0``, ``1``, … and ``mask`` |
 | ``inputs`` | zset | ``id bytes owner`` of those by the instant (ms) at which no job needs them |
@@ -131,10 +140,6 @@ class Keys:
         """The queued jobs of a model that are of low priority."""
         return self.key("queue", f"{model}~low")
 
-    def batch(self, batch_id: str) -> str:
-        """A batch."""
-        return self.key("batch", batch_id)
-
     def batch_ended(self, batch_id: str) -> str:
         """The jobs of a batch that have ended, by line."""
         return self.key("batch_ended", batch_id)
@@ -189,6 +194,35 @@ class Keys:
     def objects(self) -> str:
         """The objects by when they may be deleted."""
         return self.key("objects")
+
+    def file(self, file_id: str) -> str:
+        """What is known of a file."""
+        return self.key("file", file_id)
+
+    def files(self, owner: str) -> str:
+        """The files of an owner."""
+        return self.key("files", owner)
+
+    def batch(self, batch_id: str) -> str:
+        """A batch."""
+        return self.key("batch", batch_id)
+
+    def batches_of(self, owner: str) -> str:
+        """The batches of an owner."""
+        return self.key("batches", owner)
+
+    def batch_pending(self, batch_id: str) -> str:
+        """The lines of a batch whose jobs have not ended."""
+        return self.key("batch_pending", batch_id)
+
+    def batch_refused(self, batch_id: str) -> str:
+        """The lines of a batch that got no job."""
+        return self.key("batch_refused", batch_id)
+
+    @property
+    def batches(self) -> str:
+        """The batches that have not ended."""
+        return self.key("batches")
 
     @property
     def deleting(self) -> str:

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from shared.errors import (
+    BatchEnded,
+    BatchNotFound,
     DarkroomError,
+    FileInUse,
+    FileNotFound,
     IdempotencyMismatch,
     InputsFull,
     InputsLost,
@@ -23,6 +27,8 @@ from shared.errors import (
     NoWorker,
     QueueFull,
     ResultsFull,
+    TooManyBatches,
+    TooManyFiles,
     TooManyJobs,
     WaitTooLong,
 )
@@ -59,6 +65,12 @@ ERRORS: Final[Mapping[int, type[DarkroomError]]] = {
     -10: InputsLost,
     -11: InputsFull,
     -12: ObjectsDue,
+    -20: FileNotFound,
+    -21: TooManyFiles,
+    -22: FileInUse,
+    -23: BatchNotFound,
+    -24: TooManyBatches,
+    -25: BatchEnded,
 }
 
 

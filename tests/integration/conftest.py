@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from cli.valkey import EmbeddedServer
 from shared.settings import (
     ApiSettings,
+    BatchSettings,
     JobSettings,
     ModelSettings,
     ModerationSettings,
@@ -97,6 +98,7 @@ def _settings(valkey: EmbeddedServer, catalogue: Path, prefix: str, **sections: 
         moderation=ModerationSettings(**sections.get("moderation", {})),
         results=ResultSettings(**sections.get("results", {})),
         webhooks=WebhookSettings(**sections.get("webhooks", {})),
+        batches=BatchSettings(**sections.get("batches", {})),
     )
 
 

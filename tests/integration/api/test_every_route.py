@@ -18,6 +18,8 @@ from tests.integration.conftest import Serve, Service
 from tests.odd_pictures import plain
 
 EDITS: Final = "/v1/images/edits"
+FILES: Final = "/v1/files"
+BATCHES: Final = "/v1/batches"
 NOBODY: Final = "0" * 32
 NO_KEYS: Final = {
     "none": "",
@@ -30,31 +32,57 @@ Ask = Callable[[HttpCaller, str], Response]
 
 @dataclass(frozen=True)
 class Row:
-    """How a route is asked, with a job's id, and the scopes of which any opens it; None: no key needed."""
+    """How a route is asked, with a job's id, and the scopes of which any opens it; None: no key needed.
+
+    ``opened`` is the status that whoever may ask is answered with.
+    """
 
     ask: Ask
     scopes: frozenset[Scope] | None
     of_a_job: bool = False
+    opened: int = 200
 
 
 def _get(path: str, *scopes: Scope, of_a_job: bool = False) -> Row:
-    may = frozenset(scopes) or None
-    return Row(lambda caller, job_id: caller.http.get(path.format(job_id=job_id)), may, of_a_job)
+    may, opened = frozenset(scopes) or None, 404 if of_a_job else 200
+    return Row(lambda caller, job_id: caller.http.get(path.format(job_id=job_id)), may, of_a_job, opened)
+
+
+def _of_files(method: str, path: str, scope: Scope, **more: Any) -> Row:
+    """A route of files or batches; this service has no place for them."""
+    return Row(lambda caller, _: caller.http.request(method, path, **more), frozenset({scope}), opened=400)
+
+
+BATCH: Final = {"endpoint": GENERATIONS, "completion_window": "24h", "input_file_id": "any"}
 
 
 ROWS: Final[dict[tuple[str, str], Row]] = {
-    ("POST", GENERATIONS): Row(lambda caller, _: caller.generate(ASYNC), frozenset({Scope.GENERATE})),
+    ("POST", GENERATIONS): Row(
+        lambda caller, _: caller.generate(ASYNC), frozenset({Scope.GENERATE}), opened=202
+    ),
     ("POST", EDITS): Row(
         lambda caller, _: caller.http.post(
             EDITS, data={"prompt": "x"}, files={"image": ("a.png", plain())}, headers=ASYNC
         ),
         frozenset({Scope.GENERATE}),
+        opened=202,
     ),
     ("GET", JOBS): _get(JOBS, Scope.READ),
     ("GET", JOBS + "/{job_id}"): _get(JOBS + "/{job_id}", Scope.READ, of_a_job=True),
     ("GET", JOBS + "/{job_id}/result"): _get(JOBS + "/{job_id}/result", Scope.READ, of_a_job=True),
     ("GET", JOBS + "/{job_id}/events"): _get(JOBS + "/{job_id}/events", Scope.READ, of_a_job=True),
-    ("DELETE", JOBS + "/{job_id}"): Row(HttpCaller.cancel, frozenset({Scope.GENERATE}), of_a_job=True),
+    ("DELETE", JOBS + "/{job_id}"): Row(
+        HttpCaller.cancel, frozenset({Scope.GENERATE}), of_a_job=True, opened=404
+    ),
+    ("POST", FILES): _of_files("POST", FILES, Scope.GENERATE, files={"file": ("a", b"{}")}),
+    ("GET", FILES): _of_files("GET", FILES, Scope.READ),
+    ("GET", FILES + "/{file_id}"): _of_files("GET", FILES + "/any", Scope.READ),
+    ("GET", FILES + "/{file_id}/content"): _of_files("GET", FILES + "/any/content", Scope.READ),
+    ("DELETE", FILES + "/{file_id}"): _of_files("DELETE", FILES + "/any", Scope.GENERATE),
+    ("POST", BATCHES): _of_files("POST", BATCHES, Scope.GENERATE, json=BATCH),
+    ("GET", BATCHES): _of_files("GET", BATCHES, Scope.READ),
+    ("GET", BATCHES + "/{batch_id}"): _of_files("GET", BATCHES + "/any", Scope.READ),
+    ("POST", BATCHES + "/{batch_id}/cancel"): _of_files("POST", BATCHES + "/any/cancel", Scope.GENERATE),
     ("GET", "/v1/models"): _get("/v1/models", *ALL),
     ("GET", "/v1/models/{name:path}"): _get("/v1/models/tiny", *ALL),
     ("GET", "/v1/usage"): _get("/v1/usage", Scope.READ),
@@ -163,7 +191,7 @@ def test_a_key_opens_what_its_scope_says_and_nothing_changes_where_it_does_not(
         answer = row.ask(keyed.caller(frozenset({scope})), NOBODY)
 
         if scope in row.scopes:
-            assert answer.status_code == (404 if row.of_a_job else 202 if route[0] == "POST" else 200)
+            assert answer.status_code == row.opened
         else:
             assert_error(answer, 403, "permission_denied")
             assert keyed.state() == before

@@ -13,7 +13,10 @@ from tests.http_caller import assert_error
 from tests.integration.conftest import Serve, Service
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-SERVED: Final = {"/images/generations", "/images/edits", "/models", "/models/X"}
+SERVED: Final = {
+    *("/images/generations", "/images/edits", "/models", "/models/X"),
+    *("/files", "/files/X", "/files/X/content", "/batches", "/batches/X", "/batches/X/cancel"),
+}
 
 
 def client_s_paths() -> set[str]:
@@ -42,7 +45,7 @@ def test_every_path_of_the_official_client_is_served_or_answered_in_words(automa
         ("/v1/moderations", "moderates what it is asked to draw"),
         ("/v1/chat/completions", "nothing of OpenAI's 'chat'"),
         ("/v1/realtime", "nothing of OpenAI's 'realtime'"),
-        ("/v1/files/any/content", "nothing of OpenAI's 'files'"),
+        ("/v1/uploads/any/parts", "nothing of OpenAI's 'uploads'"),
         ("/v1/videos/", "nothing of OpenAI's 'videos'"),
     ],
 )
@@ -58,7 +61,7 @@ def test_who_has_no_key_is_told_that_first(serve: Serve) -> None:
     keyholder = Keyholder(redis, api.owner_salt.get_secret_value().encode())
     text = keyholder.create("a test's", scopes=frozenset({Scope.READ})).text
 
-    for method, path in (("POST", "/v1/images/variations"), ("OPTIONS", "/v1/files")):
+    for method, path in (("POST", "/v1/images/variations"), ("OPTIONS", "/v1/uploads")):
         assert_error(service.another_caller("").http.request(method, path), 401, "invalid_api_key")
         answer = service.another_caller(text).http.request(method, path)
         assert_error(answer, 400, "unsupported_endpoint")

@@ -1,0 +1,1 @@
+"""``/v1/files``: files of batches, as OpenAI has them."""
