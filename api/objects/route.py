@@ -26,7 +26,6 @@ _MOST_DIGITS: Final = 12
 router = APIRouter(tags=["images"])
 
 
-@router.head(FILES_PATH + "{name:path}", include_in_schema=False)
 @router.get(
     FILES_PATH + "{name:path}",
     response_class=Response,
