@@ -2,7 +2,7 @@
 
 import typer
 
-from cli.commands import jobs, keys, models
+from cli.commands import jobs, keys, models, webhooks
 from cli.commands.acl import acl
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
@@ -23,4 +23,5 @@ for command in (up, demo, generate, edit, doctor, tune, acl):
     app.command()(command)
 app.add_typer(keys.app, name="keys", help="Make, list and revoke API keys.")
 app.add_typer(models.app, name="models", help="List the models; fetch the weights of one.")
+app.add_typer(webhooks.app, name="webhooks", help="Show webhooks while developing what receives them.")
 app.add_typer(jobs.app, name="jobs", help="List, show and cancel your jobs.")
