@@ -8,6 +8,7 @@ from cli.checks.finding import Finding, Verdict
 from cli.checks.gpus import check_gpus
 from cli.checks.machine import check_disk, check_memory, check_open_files, check_port, check_python
 from cli.checks.models import check_models
+from cli.checks.results import check_results
 from cli.checks.store import check_keys, check_redis
 from cli.checks.tunings import check_tunings
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_port",
     "check_python",
     "check_redis",
+    "check_results",
     "check_torch",
     "check_tunings",
 ]

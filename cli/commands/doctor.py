@@ -22,6 +22,7 @@ from cli.checks import (
     check_port,
     check_python,
     check_redis,
+    check_results,
     check_torch,
     check_tunings,
 )
@@ -64,6 +65,9 @@ def _findings(settings: Settings, port: int, folder: RunFolder) -> Iterator[Find
     keys = check_keys(settings.api, settings.redis, folder)
     if keys is not None:
         yield keys
+    results = check_results(settings.results)
+    if results is not None:
+        yield results
     yield from check_models(settings.models)
     yield from check_tunings(settings.models, settings.worker, gpu)
     yield check_port(settings.api.host, port)

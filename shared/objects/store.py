@@ -57,7 +57,10 @@ class ObjectStore:
         """
         # A folder has no room for it: there the name says it.
         attributes: Any = None if self.folder is not None else _attributes(name, media_type)
-        _reaching(lambda: obstore.put(self._store, name, content, attributes=attributes))
+        try:
+            _reaching(lambda: obstore.put(self._store, name, content, attributes=attributes))
+        except FileNotFoundError as error:  # there is no such bucket
+            raise ObjectUnavailable from error
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; one that is not there is none to delete. Blocking."""

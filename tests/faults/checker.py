@@ -26,6 +26,8 @@ TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 LASTING: Final = (
     r"done|moved|dead|models|reaped_at|order|pace|latency|eta_error|results|result_bytes|counts"
     r"|deliveries|couriers|webhook_secrets|open_webhook"
+    # What lies in the store of results, until it is deleted.
+    r"|objects|deleting|signing_key"
     r"|serving:[^:]+|vtime:[^:]+|idle:[^:]+"
 )
 # Keys that live as long as work does: none may be left, not even one that would expire.

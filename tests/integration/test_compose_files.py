@@ -297,3 +297,22 @@ def test_a_store_that_is_away_is_said_so() -> None:
 
     with pytest.raises(StoreUnavailable):
         is_alive(away, "any")
+
+
+def test_results_lie_in_a_volume_that_the_api_and_the_workers_share(services: Services) -> None:
+    mount = "results:/var/lib/darkroom/results"
+    for name in ("api", "worker"):
+        assert mount in services[name]["volumes"]
+        # Nothing unless it is set where compose runs: then what is set, the secret too.
+        of_results = {k: v for k, v in services[name]["environment"].items() if "RESULTS__" in k}
+        assert "DARKROOM_RESULTS__S3_SECRET_ACCESS_KEY" in of_results
+        assert set(of_results.values()) == {None}
+        image = (REPO_ROOT / "deploy" / f"{name}.Dockerfile").read_text()
+        assert "install --directory --owner darkroom --group darkroom /var/lib/darkroom/results" in image
+
+
+def test_with_s3_outside_workers_reach_a_network_that_is_not_the_store_s() -> None:
+    override = yaml.safe_load((REPO_ROOT / "docker-compose.s3.yml").read_text())
+
+    assert override["services"]["worker"]["networks"] == ["store", "outside"]
+    assert override["networks"] == {"outside": {}}

@@ -44,6 +44,7 @@ DEFAULTS = {
     "masked": False,
     "strength": None,
     "input_fidelity": None,
+    "stored": False,
 }
 
 

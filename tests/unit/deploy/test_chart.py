@@ -228,3 +228,31 @@ def test_the_chart_is_of_this_version_and_its_defaults_are_the_service_s() -> No
     assert chart["appVersion"] == project["version"]
     drain_s = variables(worker["spec"]["template"])["DARKROOM_WORKER__DRAIN_S"]["value"]
     assert float(drain_s) == WorkerSettings().drain_s
+
+
+def test_a_folder_of_results_is_one_volume_of_the_api_and_of_every_worker() -> None:
+    for name, template in pods(release("everything")):
+        (container,) = template["spec"]["containers"]
+        mounts = {each["name"]: each["mountPath"] for each in container.get("volumeMounts", ())}
+        claims = [each for each in template["spec"].get("volumes", ()) if each["name"] == "results"]
+        if name.endswith("-api") or "worker" in name:
+            assert mounts["results"] == "/var/lib/darkroom/results"
+            assert claims == [{"name": "results", "persistentVolumeClaim": {"claimName": "results"}}]
+        else:
+            assert "results" not in mounts
+            assert claims == []
+
+
+def test_the_key_of_a_bucket_is_from_the_secret_for_those_who_need_it() -> None:
+    for name, template in pods(release("external")):
+        found = variables(template)
+        needs_it = name.endswith("-api") or "worker" in name
+        for variable, key in (("ACCESS_KEY_ID", "s3-key-id"), ("SECRET_ACCESS_KEY", "s3-secret")):
+            given = found.get(f"DARKROOM_RESULTS__S3_{variable}")
+            wanted = {"secretKeyRef": {"name": "from-the-vault", "key": key}}
+            assert (given or {}).get("valueFrom") == (wanted if needs_it else None)
+
+
+def test_a_folder_without_a_volume_is_refused() -> None:
+    with pytest.raises(helm_python.HelmError, match=r"results\.volume"):
+        render({"results": {"urls": "/var/lib/darkroom/results"}})

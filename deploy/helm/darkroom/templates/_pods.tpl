@@ -56,6 +56,14 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/* Who may write where results lie, in S3. */}}
+{{- define "darkroom.resultsVariables" -}}
+{{- if and .Values.results.urls .Values.secret.keys.s3AccessKeyId -}}
+{{ include "darkroom.secretVariable" (list . "DARKROOM_RESULTS__S3_ACCESS_KEY_ID" .Values.secret.keys.s3AccessKeyId) }}
+{{ include "darkroom.secretVariable" (list . "DARKROOM_RESULTS__S3_SECRET_ACCESS_KEY" .Values.secret.keys.s3SecretAccessKey) }}
+{{- end }}
+{{- end }}
+
 {{/* Every model that a group serves, once. */}}
 {{- define "darkroom.models" -}}
 {{- $names := list -}}
@@ -73,6 +81,20 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- if .Values.secret.keys.redisCa }}
 - { name: redis-ca, mountPath: /etc/darkroom-redis, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{/* The folder of results, for those who write or read there. */}}
+{{- define "darkroom.resultsMount" -}}
+{{- if and (hasPrefix "/" .Values.results.urls) .Values.results.volume -}}
+- { name: results, mountPath: {{ .Values.results.urls }} }
+{{- end }}
+{{- end }}
+
+{{- define "darkroom.resultsVolume" -}}
+{{- if and (hasPrefix "/" .Values.results.urls) .Values.results.volume -}}
+- name: results
+  {{- toYaml .Values.results.volume | nindent 2 }}
 {{- end }}
 {{- end }}
 
