@@ -1,5 +1,7 @@
 """``HEAD`` wherever there is ``GET``: the same answer without its body."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -12,12 +14,12 @@ class HeadAsGet:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one connection; no coroutine of its own around a ``GET``: a held call would keep it."""
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        return self._answer_head(scope, receive, send) if is_head else self._app(scope, receive, send)
 
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await send(message)

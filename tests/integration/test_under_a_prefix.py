@@ -12,6 +12,7 @@ from openai import OpenAI
 from starlette.responses import PlainTextResponse, Response
 
 from api.http.addresses import base_of
+from cli.client import Client, Connection
 from cli.ports import LOOPBACK, free_port
 from shared.settings import REPO_ROOT
 from tests.http_caller import ASYNC, JOBS, HttpCaller, assert_error
@@ -116,6 +117,14 @@ def test_the_official_client_draws_there(site: tuple[Service, str]) -> None:
 
     assert result.data
     assert result.data[0].b64_json
+
+
+def test_the_command_line_asks_there(site: tuple[Service, str]) -> None:
+    service, url = site
+    with Client(Connection(f"{url}{PREFIX}/v1", api_key="key")) as client:
+        job_id = client.submit({"prompt": "a tiny picture"})["id"]
+
+    assert service.worker.do() == job_id
 
 
 def test_the_prefix_without_a_slash_leads_to_the_page(site: tuple[Service, str]) -> None:

@@ -113,11 +113,3 @@ def test_no_forwarded_name_opens_a_service_without_a_key(serve: Serve, trusted: 
     assert_error(http.get("/v1/models", headers=foreign), 403, "origin_not_allowed", param="Origin")
     known = http.get("/v1/models", headers={**SPOOFED, "host": "pictures.example"})
     assert known.status_code == 200
-
-
-def test_a_page_that_came_by_https_is_of_this_site_behind_a_proxy(serve: Serve) -> None:
-    """The port of its scheme is in no origin, and in no host."""
-    http = serve(api={"trusted_proxies": HERE, "allowed_hosts": "pictures.example"}).caller.http
-    page = {"host": "pictures.example", "origin": "https://pictures.example", "x-forwarded-proto": "https"}
-
-    assert http.get("/v1/models", headers=page).status_code == 200

@@ -131,3 +131,17 @@ def test_a_page_of_any_other_site_reads_nothing_and_makes_no_job(browser: Browse
     assert (drawn["status"], listed["status"]) == (0, 0)
     assert "Failed to fetch" in drawn["said"]
     assert service.caller.http.get("/v1/usage").json()["total"]["jobs"] == 0
+
+
+@pytest.mark.parametrize("path", ["/playground/icon.svg", "/v1/models", "/"])
+def test_no_page_of_another_site_embeds_anything(
+    browser: Browser, service: Service, studio: str, path: str
+) -> None:
+    """Not one that may ask either: what is embedded, no script has asked for."""
+    with at(browser, studio) as page:
+        said = page.evaluate(
+            "url => fetch(url, { mode: 'no-cors' }).then(() => 'embedded', (error) => String(error))",
+            service.api.url + path,
+        )
+
+    assert "Failed to fetch" in said
