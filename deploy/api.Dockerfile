@@ -1,4 +1,4 @@
-# The HTTP process. From the top of the tree: docker build -f deploy/api.Dockerfile -t darkroom-api .
+# The HTTP process, and the courier. From the top of the tree: docker build -f deploy/api.Dockerfile -t darkroom-api .
 
 FROM python:3.11-slim AS build
 # Where else pip may look, if that is needed: --build-arg PIP_EXTRA_INDEX_URL=...
@@ -23,7 +23,7 @@ WORKDIR /srv/darkroom
 # The catalogue, and the shipped model beside it: a folder that the catalogue names must be there, as it says
 # which models are offered. The API reads none of the weights.
 COPY models models
-COPY deploy/api_alive.py ./
+COPY deploy/api_alive.py deploy/courier_alive.py ./
 ENV PATH=/opt/darkroom/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/var/cache/huggingface \

@@ -66,6 +66,7 @@ class Stack:
             "DARKROOM_STORE_PASSWORD": secrets.token_urlsafe(16),
             # Only compose reads these: with users of the store the stack is not brought up.
             "DARKROOM_API_REDIS_URL": "redis://api:any@valkey:6379/0",
+            "DARKROOM_COURIER_REDIS_URL": "redis://courier:any@valkey:6379/0",
             "DARKROOM_WORKER_REDIS_URL": "redis://worker:any@valkey:6379/0",
             "DARKROOM_METRICS_REDIS_URL": "redis://metrics:any@valkey:6379/0",
             "DARKROOM_FLOWER_PORT": str(self.flower_port),

@@ -10,11 +10,13 @@ import yaml
 from pydantic import SecretStr
 
 from api.http.hosts import Hosts
+from courier.store import CourierStore
+from deploy.courier_alive import is_alive as courier_is_alive
 from deploy.worker_alive import is_alive
 from shared.catalogue import Catalogue
 from shared.errors import StoreUnavailable
 from shared.redis_clients import sync_client
-from shared.settings import REPO_ROOT, ApiSettings, RedisSettings, Settings, WorkerSettings
+from shared.settings import REPO_ROOT, ApiSettings, RedisSettings, Settings, WebhookSettings, WorkerSettings
 from worker.store import WorkerStore
 
 pytestmark = pytest.mark.integration
@@ -37,13 +39,15 @@ def services() -> Services:
     return load("docker-compose.yml")
 
 
-def test_there_are_a_store_an_api_behind_a_proxy_and_a_worker(services: Services) -> None:
+def test_there_are_a_store_an_api_behind_a_proxy_a_worker_and_a_courier(services: Services) -> None:
     started = {name for name, service in services.items() if not service.get("profiles")}
 
-    assert started == {"valkey", "api", "proxy", "worker"}
+    assert started == {"valkey", "api", "courier", "proxy", "worker"}
 
 
-@pytest.mark.parametrize("name", ["valkey", "api", "proxy", "worker", "prometheus", "grafana", "flower"])
+@pytest.mark.parametrize(
+    "name", ["valkey", "api", "courier", "proxy", "worker", "prometheus", "grafana", "flower"]
+)
 def test_a_service_has_no_privileges_is_started_again_and_its_log_is_bounded(
     services: Services, name: str
 ) -> None:
@@ -68,7 +72,7 @@ def test_the_store_keeps_jobs_and_forgets_none(services: Services) -> None:
     assert "ports" not in services["valkey"]
 
 
-@pytest.mark.parametrize("name", ["api", "worker"])
+@pytest.mark.parametrize("name", ["api", "courier", "worker"])
 def test_nothing_starts_before_the_store_is_healthy(services: Services, name: str) -> None:
     assert services[name]["depends_on"] == {"valkey": {"condition": "service_healthy"}}
     url = "redis://:${DARKROOM_STORE_PASSWORD:-}@valkey:6379/0"
@@ -86,7 +90,7 @@ def test_a_password_of_the_store_is_one_variable_away(services: Services) -> Non
 def test_with_users_each_process_is_its_own_and_the_store_is_otherwise_the_same(services: Services) -> None:
     guarded = load("docker-compose.acl.yml")
 
-    for name in ("api", "worker"):
+    for name in ("api", "courier", "worker"):
         url = guarded[name]["environment"]["DARKROOM_REDIS__URL"]
         assert url.startswith("${DARKROOM_" + name.upper() + "_REDIS_URL:?")
     plain = services["valkey"]["command"].replace(' --requirepass "${DARKROOM_STORE_PASSWORD:-}"', "")
@@ -99,6 +103,16 @@ def test_the_worker_can_be_scaled_and_is_started_plainly(services: Services) -> 
 
     assert worker["command"] == ["celery", "-A", "worker.main", "worker"]
     assert not {"container_name", "ports", "hostname"} & set(worker)
+
+
+def test_the_courier_is_the_api_s_image_and_alone_reaches_out_beside_the_proxy(services: Services) -> None:
+    courier, api = services["courier"], services["api"]
+
+    assert (courier["image"], courier["build"]) == (api["image"], api["build"])
+    assert courier["command"] == ["celery", "-A", "courier.main", "worker"]
+    assert courier["networks"] == ["store", "front"]
+    assert "ports" not in courier
+    assert seconds(courier["stop_grace_period"]) >= WebhookSettings().timeout_s + 10
 
 
 def test_a_worker_that_stops_has_the_time_to_drain(services: Services) -> None:
@@ -255,6 +269,18 @@ def beating(settings: Settings) -> Iterator[str]:
     with sync_client(settings.redis) as client:
         WorkerStore(client, settings.jobs, settings.redis.prefix).renew(f"{host}:7:ab", [model], [], {})
         yield host
+
+
+def test_a_courier_is_alive_while_it_is_heard_of(settings: Settings) -> None:
+    with sync_client(settings.redis) as client:
+        store = CourierStore(client, settings.webhooks, settings.redis.prefix)
+        assert not courier_is_alive(settings, "courier-host")
+        store.dispatch("courier-host:7:ab")
+        assert courier_is_alive(settings, "courier-host")
+        assert not courier_is_alive(settings, "courier")
+        connected: Any = client
+        connected.zadd(store.keys.couriers, {"courier-host:7:ab": 1})
+        assert not courier_is_alive(settings, "courier-host")
 
 
 def test_a_worker_that_sends_its_heartbeat_is_alive(settings: Settings, beating: str) -> None:

@@ -93,6 +93,7 @@ def test_each_part_has_the_store_s_user_that_is_meant_for_it() -> None:
     assert found == {
         "api": "redis-url-api",
         "worker": "redis-url-worker",
+        "courier": "redis-url-courier",
         "toolbox": "redis-url-operator",
     }
 

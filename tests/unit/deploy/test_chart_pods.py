@@ -108,6 +108,16 @@ def test_a_worker_is_called_by_its_pod_whose_name_nothing_takes_away(name: str) 
         assert "DARKROOM_WORKER__NAME" not in variables(each["spec"]["template"])
 
 
+@every_set
+def test_a_courier_has_the_api_s_image_and_is_ready_when_it_is_heard_of(name: str) -> None:
+    ((courier,), (api,)) = containers(name, "courier"), containers(name, "api")
+
+    assert courier["image"] == api["image"]
+    assert courier["command"] == ["celery", "-A", "courier.main", "worker"]
+    assert courier["readinessProbe"]["exec"]["command"] == ["python", "/srv/darkroom/courier_alive.py"]
+    assert "livenessProbe" not in courier
+
+
 def policy(name: str, part: str) -> dict[str, Any]:
     (found,) = of_kind(release(name), "NetworkPolicy", part)
     spec: dict[str, Any] = found["spec"]
@@ -130,6 +140,17 @@ def test_a_worker_reaches_names_and_the_store_and_nothing_else() -> None:
     assert parts_of(store["to"]) == {"valkey"}
 
 
+def test_a_courier_reaches_names_the_store_and_the_internet_but_no_network_of_one_s_own() -> None:
+    names, store, out = policy("default", "courier")["egress"]
+
+    assert {each["port"] for each in names["ports"]} == {53}
+    assert parts_of(store["to"]) == {"valkey"}
+    v4, v6 = (each["ipBlock"] for each in out["to"])
+    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= set(v4["except"])
+    assert v6["cidr"] == "2000::/3"
+    assert policy("default", "courier")["ingress"] == []
+
+
 def test_a_worker_reaches_a_redis_of_one_s_own_at_its_address_only() -> None:
     (_, store) = policy("external", "worker")["egress"]
 
@@ -143,7 +164,7 @@ def test_the_store_is_reached_by_the_service_and_reaches_nobody() -> None:
     spec = policy("default", "valkey")
 
     (rule,) = spec["ingress"]
-    assert parts_of(rule["from"]) == {"api", "worker", "toolbox"}
+    assert parts_of(rule["from"]) == {"api", "worker", "courier", "toolbox"}
     assert spec["egress"] == []
 
 

@@ -12,7 +12,7 @@
 {{- else if eq (index . 1) "valkey" -}}
 - ports: [{ protocol: TCP, port: 6379 }]
   from:
-    {{- range list "api" "worker" "toolbox" }}
+    {{- range list "api" "worker" "courier" "toolbox" }}
     - podSelector:
         matchLabels: {{ include "darkroom.selector" (list $root .) | nindent 10 }}
     {{- end }}
