@@ -32,8 +32,8 @@ LASTING: Final = (
 )
 # Keys that live as long as work does: none may be left, not even one that would expire.
 OF_WORK: Final = (
-    r"queue:.*|newer:.*|lanes:.*|lane:.*|backlog:.*|leases|deadlines|unfinished:.*|held|holders:.*|owed:.*"
-    r"|inputs|input_bytes|input_bytes:.*|hooked"
+    r"queue:.*|newer:.*|lanes:.*|lane:.*|backlog:.*|leases|low_running|deadlines|unfinished:.*|held"
+    r"|holders:.*|owed:.*|inputs|input_bytes|input_bytes:.*|hooked"
 )
 
 

@@ -33,6 +33,7 @@ MAX_ATTEMPTS = 3
 MAX_QUEUED = 8
 MAX_UNFINISHED = 5
 OWNERS = ("ann", "bob", "cyd")
+QUEUES = {"m": False, "m~low": True}
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Job:
     cost: int
     held: bool
     needs: int
+    low: bool
     status: str = "queued"
     attempt: int = 0
     losses: int = 0
@@ -92,10 +94,12 @@ class JobMachine(RuleBasedStateMachine):
         cost=st.integers(1, 5000),
         held=st.booleans(),
         needs=st.sampled_from([1, 1, 2, NEWEST, NEWEST + 1]),
+        low=st.booleans(),
     )
-    def submit(self, owner: str, cost: int, held: bool, needs: int) -> None:
-        queued = sum(job.status == "queued" for job in self.jobs.values())
-        unfinished = sum(job.live for job in self.jobs.values() if job.owner == owner)
+    def submit(self, owner: str, cost: int, held: bool, needs: int, low: bool) -> None:
+        others = [job for job in self.jobs.values() if not job.low]
+        queued = sum(job.status == "queued" for job in others)
+        unfinished = sum(job.live for job in others if job.owner == owner)
         job_id = f"job{len(self.jobs)}"
         options: dict[str, Any] = {"holder": "api" if held else "", "hold_ms": 10**9}
         try:
@@ -108,16 +112,19 @@ class JobMachine(RuleBasedStateMachine):
                 max_unfinished=MAX_UNFINISHED,
                 deadline_ms=10**9,
                 needs=needs,
+                low=low,
                 **options,
             )
         except QueueFull:
+            assert not low
             assert queued >= MAX_QUEUED
         except TooManyJobs:
+            assert not low
             assert unfinished >= MAX_UNFINISHED
         else:
-            assert queued < MAX_QUEUED
-            assert unfinished < MAX_UNFINISHED
-            self.jobs[job_id] = Job(job_id, owner, cost, held, needs)
+            assert low or queued < MAX_QUEUED
+            assert low or unfinished < MAX_UNFINISHED
+            self.jobs[job_id] = Job(job_id, owner, cost, held, needs, low)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -145,16 +152,20 @@ class JobMachine(RuleBasedStateMachine):
 
     # --- what workers do ---
 
-    @rule(want=st.integers(1, 3), alone=st.booleans(), reads=st.integers(1, NEWEST))
-    def claim(self, want: int, alone: bool, reads: int) -> None:
-        readable = {job.id for job in self.jobs.values() if job.status == "queued" and job.needs <= reads}
-        first = {job.owner: job.id for job in reversed(self.jobs.values()) if job.id in readable}
-        claim = self.stores[reads - 1].claim("m", "w", want=want, alone=alone)
+    @rule(want=st.integers(0, 3), low=st.integers(0, 2), alone=st.booleans(), reads=st.integers(1, NEWEST))
+    def claim(self, want: int, low: int, alone: bool, reads: int) -> None:
+        queued = [job for job in self.jobs.values() if job.status == "queued" and job.needs <= reads]
+        others, lows = ([job for job in queued if job.low == is_low] for is_low in (False, True))
+        claim = self.stores[reads - 1].claim("m", "w", want=want, low=low, alone=alone)
         taken = [attempt.job_id for attempt in claim.attempts]
-        assert set(taken) <= readable, "a worker takes nothing that it cannot read"
-        assert (
-            len(taken) == min(want, len(readable)) or claim.held_back or any(a.losses for a in claim.attempts)
-        )
+        assert all(attempt.low == self.jobs[attempt.job_id].low for attempt in claim.attempts)
+        readable, most = (others, want) if others else (lows, low)
+        first = {job.owner: job.id for job in reversed(readable)}
+        assert set(taken) <= {job.id for job in readable}, "it takes what it can read, and low jobs last"
+        lost = any(job.losses for job in readable)
+        assert len(taken) == min(most, len(readable)) or lost
+        assert not claim.held_back or others, "no low job keeps a worker from taking others"
+        assert claim.held_back or want or not others, "asked for none, it says that some wait"
         assert not taken or taken[0] in first.values(), "a lane's jobs start in order"
         for attempt in claim.attempts:
             job = self.jobs[attempt.job_id]
@@ -309,31 +320,37 @@ class JobMachine(RuleBasedStateMachine):
             record = self.caller.record(job.id)
             assert (record["status"], int(record["attempt"])) == (job.status, job.attempt)
             assert int(record["losses"]) == job.losses
-        queued = {job.id for job in jobs if job.status == "queued"}
-        assert self._members(key("queue", "m")) == queued
+        for queue, low in QUEUES.items():
+            queued = [job for job in jobs if job.status == "queued" and job.low == low]
+            assert self._members(key("queue", queue)) == {job.id for job in queued}
+            assert int(self.client.get(key("backlog", queue)) or 0) == sum(job.cost for job in queued)
+        running = {job.id for job in jobs if job.low and job.status == "running"}
+        assert {member.decode() for member in self.client.smembers(key("low_running"))} == running
         assert self._members(key("leases")) == {job.id for job in jobs if job.status == "running"}
         assert self._members(key("deadlines")) == {job.id for job in jobs if job.live}
         assert self._members(key("held")) == {job.id for job in jobs if job.live and job.held}
-        backlog = int(self.client.get(key("backlog", "m")) or 0)
-        assert backlog == sum(job.cost for job in jobs if job.status == "queued")
 
     @invariant()
     def every_owners_books_are_right(self) -> None:
         key = self.caller.keys.key
         for owner in OWNERS:
-            owned = [job for job in self.jobs.values() if job.owner == owner]
+            owned = [job for job in self.jobs.values() if job.owner == owner and not job.low]
             assert self._members(key("unfinished", owner)) == {job.id for job in owned if job.live}
             assert int(self.client.get(key("owed", owner)) or 0) == sum(j.cost for j in owned if j.live)
 
     @invariant()
     def every_lane_stands_where_its_jobs_can_be_read(self) -> None:
+        for queue, low in QUEUES.items():
+            queued = [job for job in self.jobs.values() if job.status == "queued" and job.low == low]
+            self._stands(queue, queued)
+
+    def _stands(self, queue: str, queued: list[Job]) -> None:
         key = self.caller.keys.key
-        queued = [job for job in self.jobs.values() if job.status == "queued"]
-        counted = {int(needs): int(jobs) for needs, jobs in self.client.hgetall(key("newer", "m")).items()}
+        counted = {int(needs): int(jobs) for needs, jobs in self.client.hgetall(key("newer", queue)).items()}
         assert counted == Counter(job.needs for job in queued if job.needs > 1)
         tags: dict[str, set[float]] = defaultdict(set)
         for needs in range(1, NEWEST + 2):
-            at = "m" if needs == 1 else f"m@{needs}"
+            at = queue if needs == 1 else f"{queue}@{needs}"
             lanes = {
                 name.decode(): tag
                 for name, tag in self.client.zrange(key("lanes", at), 0, -1, withscores=True)

@@ -80,8 +80,57 @@ OF_INPUTS = {
     ),
 }
 
+# The same of jobs of low priority.
+OF_LOW = {
+    "lanes of their own": ("prelude.lua", "return low and model .. '~low' or model", "return model"),
+    "way of all others first": ("claim.lua", "or #ids == 0 and next_job(model) then out[2]", "then out[2]"),
+    "way back of those that stand among others": (
+        "claim.lua",
+        "elseif job.queue ~= queue then",
+        "elseif false then",
+    ),
+    "look where one stands that ends": (
+        "prelude.lua",
+        "if job.low and score(key('queue', job.model), job.id) then queue = job.model end",
+        "",
+    ),
+    "freedom from the bounds": (
+        "submit.lua",
+        "if not low then\n  if queued()",
+        "if true then\n  if queued()",
+    ),
+    "count of the queue without them": (
+        "submit.lua",
+        "jobs = jobs - redis.call('ZCARD', key('queue', queue_of(each, true)))",
+        "",
+    ),
+    "count of what runs without them": ("submit.lua", " - redis.call('SCARD', key('low_running'))", ""),
+    "silence about how long they take": (
+        "submit.lua",
+        "local pace = not low and tonumber",
+        "local pace = tonumber",
+    ),
+    "place behind all others": ("place.lua", "if job.low then\n", "if false then\n"),
+    "guard of what was not owed": (
+        "prelude.lua",
+        "if job.low then\n    redis.call('SREM', key('low_running'), job.id)\n  elseif",
+        "redis.call('SREM', key('low_running'), job.id)\n  if",
+    ),
+    "guard of what a pause teaches": (
+        "finish.lua",
+        "if not job.low then learn('latency'",
+        "if true then learn('latency'",
+    ),
+    "guard of a batch that is gone": (
+        "prelude.lua",
+        "if redis.call('EXISTS', batch) == 1 then",
+        "if true then",
+    ),
+}
+
 SUITE = ("tests/unit/shared/test_job_scripts.py", "-k", "valkey")
 SUITE_OF_INPUTS = ("tests/unit/shared/test_job_inputs.py",)
+SUITE_OF_LOW = ("tests/unit/shared/test_low_jobs.py", "-k", "valkey")
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +153,10 @@ def red(folder: Path, suite: tuple[str, ...]) -> bool:
 
 @pytest.mark.integration
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("name", [*MUTATIONS, *OF_INPUTS])
+@pytest.mark.parametrize("name", [*MUTATIONS, *OF_INPUTS, *OF_LOW])
 def test_a_guard_taken_out_is_noticed(copy: Path, name: str) -> None:
-    script, text, instead = {**MUTATIONS, **OF_INPUTS}[name]
-    suite = SUITE_OF_INPUTS if name in OF_INPUTS else SUITE
+    script, text, instead = {**MUTATIONS, **OF_INPUTS, **OF_LOW}[name]
+    suite = SUITE_OF_LOW if name in OF_LOW else SUITE_OF_INPUTS if name in OF_INPUTS else SUITE
     path = copy / "shared" / "jobs" / "lua" / script
     whole = path.read_text(encoding="utf-8")
     assert whole.count(text) == 1

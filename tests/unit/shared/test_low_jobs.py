@@ -131,6 +131,33 @@ def test_low_jobs_are_in_no_bound_and_no_promise_of_others(caller: Caller, store
         caller.submit(max_unfinished=1)
 
 
+def test_low_jobs_are_taken_however_many_others_there_are(caller: Caller) -> None:
+    caller.submit()
+
+    low = caller.submit(low=True, max_queued=1, max_unfinished=1)
+
+    assert caller.status(low) == "queued"
+
+
+def test_a_promise_counts_nothing_of_low_jobs_that_run(caller: Caller, store: WorkerStore) -> None:
+    caller.client.hset(caller.keys.key("pace"), "m", 1.0)
+    caller.submit(low=True)
+    taken(store, 1)
+    caller.submit(owner="another", cost=100)
+
+    job = caller.submit(cost=50)
+
+    assert caller.record(job)["predicted_ms"] == "150"
+
+
+def test_the_end_of_a_low_job_takes_nothing_from_what_is_owed(caller: Caller) -> None:
+    caller.submit(cost=1000)
+
+    caller.cancel(caller.submit(low=True, cost=300))
+
+    assert caller.client.get(caller.keys.key("owed", "owner")) == b"1000"
+
+
 def test_nothing_is_promised_of_a_low_job(caller: Caller) -> None:
     caller.client.hset(caller.keys.key("pace"), "m", 1.0)
 
