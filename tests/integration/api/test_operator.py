@@ -5,6 +5,7 @@ import httpx2
 from shared.params import PARAMS_VERSION
 from shared.settings import JobSettings
 from tests.integration.conftest import Service
+from tests.jobs import Caller
 from worker.store import WorkerStore
 
 
@@ -29,6 +30,19 @@ def test_queues_workers_and_running_jobs(service: Service) -> None:
     assert (worker["name"], worker["jobs"]) == ("played", 1)
     assert worker["seen_s"] < 5
     assert "secret" not in str(view)
+
+
+def test_low_jobs_are_told_apart_from_those_that_wait(service: Service) -> None:
+    store = Caller(service.worker.client, service.key())
+    for low in (True, True, False):
+        store.submit(model="tiny", low=low)
+
+    (queue,) = (queue for queue in seen(service)["models"] if queue["model"] == "tiny")
+
+    assert (queue["queued"], queue["low"]) == (1, 2)
+    shown = service.caller.http.get("/metrics").text
+    assert 'darkroom_jobs_queued{model="tiny"} 1.0' in shown
+    assert 'darkroom_low_jobs_queued{model="tiny"} 2.0' in shown
 
 
 def test_how_far_off_predicted_ends_are(service: Service) -> None:

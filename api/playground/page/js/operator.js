@@ -44,7 +44,7 @@ export class OperatorView {
     ]);
     const headings = ["Model", "# Queued", "# Running", "Oldest waits", "# Workers", "# Predictions off by"];
     table("queues", headings, models.map((each) => [
-      each.model, each.queued, each.running, each.queued ? seconds(Math.round(each.oldest_s)) : NOTHING, each.workers,
+      each.model, each.low ? `${each.queued} + ${each.low} low` : each.queued, each.running, each.queued ? seconds(Math.round(each.oldest_s)) : NOTHING, each.workers,
       each.eta_error === null ? NOTHING : `${Math.round(100 * each.eta_error)} %`,
     ]));
     table("workers", ["Worker", "Device", "Models", "Batch", "# Jobs", "Last heartbeat"], workers.map((each) => [

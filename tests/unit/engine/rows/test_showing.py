@@ -142,6 +142,7 @@ def test_one_that_comes_late_is_not_even_decoded(make_request: RequestMaker) -> 
     drawing: Any = SimpleNamespace(
         work=Work(make_request(), Viewer()),
         has_ended=False,
+        low=False,
         family=SimpleNamespace(decode=lambda *args: decoded.append(args)),
     )
     row: Any = SimpleNamespace()
