@@ -26,6 +26,12 @@ _MOST_DIGITS: Final = 12
 router = APIRouter(tags=["images"])
 
 
+class LargeFile(FileResponse):
+    """A file, read in few pieces: each is a way to a thread and back."""
+
+    chunk_size = 512 * 1024
+
+
 @router.get(
     FILES_PATH + "{name:path}",
     response_class=Response,
@@ -75,7 +81,7 @@ async def _file(request: Request, folder: Path, name: str, left_s: int) -> Respo
     if found is None or not S_ISREG(found.st_mode):
         raise ObjectNotFound
     own = PurePosixPath(name)
-    response = FileResponse(
+    response = LargeFile(
         path,
         # Never another picture under this name; nobody's but who has the address, and no longer than that.
         headers={"cache-control": f"private, max-age={left_s}, immutable"},

@@ -1,6 +1,6 @@
 """Held calls, large pictures, submissions, starts: ours and the usual pattern, in turn, in one run.
 
-    python -m benchmarks.traffic [--parts submissions pictures held starts] [--calls 5000] [--rate 500]
+    python -m benchmarks.traffic [--parts submissions pictures urls held starts] [--calls 5000] [--rate 500]
 
 One API process each, Valkey, and a client on plain sockets, all on the cores of this machine: quote the
 ratios. Nothing is drawn: jobs end when the benchmark says so, the same way on both sides. The usual pattern
@@ -18,7 +18,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.traffic.measures import PICTURE_BYTES, Held, copied_ms, hold, picture_ms, submits
+from benchmarks.traffic.measures import (
+    PICTURE_BYTES,
+    Addressed,
+    Held,
+    addressed,
+    copied_ms,
+    hold,
+    picture_ms,
+    submits,
+)
 from benchmarks.traffic.sides import Side, ours, usual, wait_answering
 from benchmarks.traffic.starting import starts
 
@@ -29,7 +38,7 @@ SIDES: Final[dict[str, Callable[[Path], AbstractContextManager[Side]]]] = {
 }
 
 
-PARTS: Final = ("submissions", "pictures", "held", "starts")
+PARTS: Final = ("submissions", "pictures", "urls", "held", "starts")
 
 
 def share(values: Sequence[float], part: float) -> float:
@@ -87,6 +96,19 @@ def pictures(rounds: int) -> None:
         print(f"{name}: 2 MB cost {statistics.median(found):.2f} ms of CPU more than 1 KB")
 
 
+def urls(rounds: int) -> None:
+    """Print what the same picture costs where its caller asks for an address."""
+    found: list[Addressed] = []
+    for _ in range(rounds):
+        with TemporaryDirectory() as folder, ours(Path(folder)) as side:
+            wait_answering(side)
+            found.append(asyncio.run(addressed(side, 300)))
+    answer = statistics.median(each.answer_ms for each in found)
+    fetch = statistics.median(each.fetch_ms for each in found)
+    print(f"ours, by URL: the answer {answer:.2f} ms of CPU, 1.5 MB from a folder {fetch:.2f} ms")
+    print(f"in Redis: {found[0].redis_bytes} bytes, as base64 {found[0].redis_base64_bytes}", flush=True)
+
+
 def submissions(seconds: float) -> None:
     """Print how many submissions a second there are."""
     sides = {"ours": ours, "ours, two processes": partial(ours, processes=2), "usual": SIDES["poll"]}
@@ -130,6 +152,7 @@ def main() -> None:
     measures = {
         "submissions": lambda: submissions(options.seconds),
         "pictures": lambda: pictures(options.rounds),
+        "urls": lambda: urls(options.rounds),
         "held": lambda: held_calls(options.sides, options.calls, options.rate),
         "starts": lambda: start_of_work(options.starts),
     }

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from benchmarks.traffic.sides import Side, cpu_s, memory_bytes, running, wait_listening
+from benchmarks.traffic.sides import Ours, Side, cpu_s, memory_bytes, running, wait_listening
 from benchmarks.traffic.wire import Answer, Wire, get
 from cli.ports import free_port
 from cli.processes import Child, Program
@@ -133,6 +133,50 @@ async def picture_ms(side: Side, times: int) -> tuple[float, float]:
                 sys.exit(f"no picture came: {answer.body[:200]!r}")
         costs.append(1000 * (cpu_s(side.api) - before) / times)
     return costs[0], costs[1]
+
+
+@dataclass(frozen=True)
+class Addressed:
+    """What a picture of 2 MB of base64 costs where its caller asks for an address.
+
+    Attributes:
+        answer_ms: the API's CPU time for the answer with the address.
+        fetch_ms: the same for the picture itself, from the folder.
+        redis_bytes: what its result takes in Redis.
+        redis_base64_bytes: what it takes there as base64.
+    """
+
+    answer_ms: float
+    fetch_ms: float
+    redis_bytes: int
+    redis_base64_bytes: int
+
+
+async def addressed(side: Ours, times: int) -> Addressed:
+    """Return what a picture costs as an address."""
+    wire = await Wire.open(side.port)
+    await wire.ask(side.submit)
+    (job,) = side.take(1)
+    base64_bytes = side.kept_bytes(side.finish(job, b"A" * PICTURE_BYTES))
+    await wire.ask(side.submit_by_url)
+    (job,) = side.take(1)
+    job_id = side.finish_stored(job, b"A" * (PICTURE_BYTES * 3 // 4))
+    answer = await wire.ask(side.result(job_id))
+    url = urlsplit(json.loads(answer.body)["data"][0]["url"])
+    answer_ms = await _cpu_ms(side, wire, side.result(job_id), times)
+    fetch_ms = await _cpu_ms(side, wire, get(f"{url.path}?{url.query}"), times)
+    return Addressed(answer_ms, fetch_ms, side.kept_bytes(job_id), base64_bytes)
+
+
+async def _cpu_ms(side: Side, wire: Wire, request: bytes, times: int) -> float:
+    for _ in range(20):
+        await wire.ask(request)
+    before = cpu_s(side.api)
+    for _ in range(times):
+        answer = await wire.ask(request)
+        if answer.status != 200:  # noqa: PLR2004 - HTTP's own
+            sys.exit(f"no picture came: {answer.body[:200]!r}")
+    return 1000 * (cpu_s(side.api) - before) / times
 
 
 async def copied_ms(folder: Path, size: int, times: int) -> float:

@@ -18,8 +18,9 @@ from benchmarks.traffic.wire import get, post
 from cli.ports import free_port
 from cli.processes import Child, Program
 from cli.valkey import EmbeddedServer
+from shared.objects import open_store
 from shared.redis_clients import sync_client
-from shared.settings import REPO_ROOT, JobSettings, RedisSettings
+from shared.settings import REPO_ROOT, JobSettings, RedisSettings, ResultSettings
 from tests.waiting import wait_until
 from worker.store import WorkerStore
 
@@ -68,10 +69,13 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, api: Child, port: int, redis_url: str) -> None:
+    def __init__(self, api: Child, port: int, redis_url: str, results: Path | None = None) -> None:
         self.api = api
         self.port = port
+        self._objects = open_store(ResultSettings(urls=str(results or "")))
         body = {"prompt": "a tiny picture", "size": "64x64"}
+        by_url = {**body, "response_format": "url"}
+        self.submit_by_url = post("/v1/images/generations", by_url, Prefer="respond-async")
         self.hold = post("/v1/images/generations", body)
         self.submit = post("/v1/images/generations", body, Prefer="respond-async")
         settings = RedisSettings(url=SecretStr(redis_url))
@@ -97,6 +101,24 @@ class Ours:
         self._store.finish(job, images=1, usage={"input_tokens": 3, "output_tokens": 1})
         job_id: str = job.job_id
         return job_id
+
+    def finish_stored(self, job: Job, file: bytes) -> str:
+        """Write the picture to the folder and make its name the result."""
+        name = f"pictures/{job.job_id}-0.png"
+        self._store.note_objects(job, [name], keep_s=600)
+        if self._objects is not None:
+            self._objects.put(name, file, "image/png")
+        self._store.save_draft(job, [name.encode()])
+        usage = {"input_tokens": 3, "output_tokens": 1}
+        self._store.finish(job, images=1, usage=usage, size_bytes=len(name), objects=[name])
+        job_id: str = job.job_id
+        return job_id
+
+    def kept_bytes(self, job_id: str) -> int:
+        """What a job's result takes in Redis."""
+        keys = self._store.keys
+        client: Any = self._client
+        return sum(client.memory_usage(key) or 0 for key in (keys.result(job_id), keys.stored(job_id)))
 
     def job_id(self, headers: dict[str, str], body: bytes) -> str:
         """The header says it."""
@@ -163,7 +185,7 @@ class Usual:
 
 
 @contextmanager
-def ours(folder: Path, *, processes: int = 1) -> Iterator[Side]:
+def ours(folder: Path, *, processes: int = 1) -> Iterator[Ours]:
     """Run our API with bounds that let the load in."""
     with EmbeddedServer(folder / "valkey", maxmemory_bytes=8 * 1024**3) as server:
         port = free_port()
@@ -179,11 +201,12 @@ def ours(folder: Path, *, processes: int = 1) -> Iterator[Side]:
             "JOBS__MAX_RESULT_BYTES": str(8 * 1024**3),
             "JOBS__WORKER_GRACE_S": "3600",
             "LOG__LEVEL": "warning",
+            "RESULTS__URLS": str(folder / "results"),
         }
         environment = {f"DARKROOM_{name}": value for name, value in settings.items()}
         api = _api(folder, (sys.executable, "-m", "api"), environment)
         with running(api):
-            side = Ours(api, port, server.url)
+            side = Ours(api, port, server.url, folder / "results")
             side.beat()
             yield side
 

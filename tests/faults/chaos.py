@@ -85,7 +85,7 @@ class Run:
         nurse.cancel()
         self._cluster.mend()
         mended_at = time.monotonic()
-        checker = Checker(self._cluster.store, PREFIX)
+        checker = Checker(self._cluster.store, PREFIX, self._cluster.results)
         problems = [*self._exits, *load.problems]
         try:
             await wait_until_async(lambda: _quiet(checker, load.accepted), SETTLE_S)

@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -38,11 +39,12 @@ OF_WORK: Final = (
 
 
 class Checker:
-    """Looks at everything under one prefix of one server."""
+    """Looks at everything under one prefix of one server, and in the folder of results beside it."""
 
-    def __init__(self, store: redis.Redis, prefix: str) -> None:
+    def __init__(self, store: redis.Redis, prefix: str, results: Path) -> None:
         self._store: Any = store
         self._prefix = prefix
+        self._results = results
 
     def unsettled(self, accepted: Iterable[str]) -> list[str]:
         """Return what is still to come: jobs that have not ended, and keys that work leaves behind."""
@@ -75,6 +77,7 @@ class Checker:
         found += self._keys()
         found += self._counted_bytes()
         found += self._inputs()
+        found += self._objects()
         found += self._counted_ends(records)
         found += self._told(records)
         found += _drawn_by_attempts(records, events)
@@ -153,6 +156,26 @@ class Checker:
             if counts[name] != counted[name]
         ]
 
+    def _objects(self) -> list[str]:
+        """No file is left of which nobody knows that it is to be deleted, nor a half of one."""
+        known = {
+            name.decode()
+            for key in ("objects", "deleting")
+            for name in self._store.zrange(f"{self._prefix}{key}", 0, -1)
+        }
+        files = {str(path.relative_to(self._results)) for path in self._results.rglob("*") if path.is_file()}
+        return [f"{name} would lie there for ever" for name in sorted({_whole(f) for f in files} - known)]
+
+    def _images(self, job_id: str) -> list[bytes] | str:
+        """Return a job's pictures, from Redis or from the folder; or what is wrong with them."""
+        images = self._store.hgetall(f"{self._prefix}result:{job_id}")
+        if images:
+            return [base64.b64decode(images[index]) for index in sorted(images, key=int)]
+        names = self._store.hgetall(f"{self._prefix}stored:{job_id}")
+        files = [self._results / names[index].decode() for index in sorted(names, key=int)]
+        missing = [path.name for path in files if not path.is_file()]
+        return f"job {job_id}: {missing} are not there" if missing else [path.read_bytes() for path in files]
+
     def _counted_ends(self, records: dict[str, dict[str, str]]) -> list[str]:
         """Each job's end is in the metrics' counters once, and its error where it failed."""
         ended = Counter(f"{record['model']}:ended:{record['status']}" for record in records.values())
@@ -172,13 +195,14 @@ class Checker:
     def _ended_well(self, job_id: str, record: dict[str, str], events: Sequence[Event]) -> list[str]:
         if record["status"] not in TERMINAL:
             return [f"job {job_id} is {record['status']}"]
-        images = self._store.hgetall(f"{self._prefix}result:{job_id}")
+        drawn = self._images(job_id)
+        if isinstance(drawn, str):
+            return [drawn]
         if record["status"] != "succeeded":
-            found = [f"job {job_id} is {record['status']} and has a result"] if images else []
+            found = [f"job {job_id} is {record['status']} and has a result"] if drawn else []
             return found + _failed_for_a_reason(job_id, record)
-        if not images:
+        if not drawn:
             return [f"job {job_id} succeeded and has no result"]
-        drawn = [base64.b64decode(images[index]) for index in sorted(images, key=int)]
         found = [
             f"job {job_id}: an image is of {words}, not of the winner {record['token']}"
             for words in map(_words, drawn)
@@ -188,6 +212,11 @@ class Checker:
         whole = hashlib.sha256(b"".join(drawn)).hexdigest()
         logged = [e.sha256 for e in events if e.event == "end" and e.token == record["token"]]
         return found + ([] if logged == [whole] else [f"job {job_id}: its winner drew {logged}, not {whole}"])
+
+
+def _whole(name: str) -> str:
+    """Return the name of the object of which this file is one, or a half."""
+    return name.partition("#")[0]
 
 
 def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
@@ -200,6 +229,8 @@ def _failed_for_a_reason(job_id: str, record: dict[str, str]) -> list[str]:
         # ``lost`` says a test that takes the pictures of an edit away.
         "generation_failed": re.search(r"poison:(raise|oom|lost)", record["params"]) is not None,
         "deadline_exceeded": int(record["finished_at"]) >= int(record["deadline_at"]),
+        # ``unwritable`` says a test that lets nothing be written.
+        "upload_failed": "unwritable" in record["params"],
         "worker_lost": len(losses) >= int(record["max_attempts"]),
     }
     return [] if reasons.get(code, False) else [f"job {job_id} failed with {code} for no reason: {record}"]

@@ -41,7 +41,15 @@ def spoiled(cluster: Cluster, job_id: str) -> None:
     cluster.store.hset(key, "0", base64.b64encode(file.getvalue()))
 
 
+def stray(cluster: Cluster, _: str) -> None:
+    """Leave half a file of which nobody knows."""
+    folder = cluster.results / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stray.png#1").write_bytes(b"half of it")
+
+
 BREAKS: dict[str, Break] = {
+    "would lie there for ever": stray,
     "would stay for ever": lambda cluster, _: cluster.store.set(f"{PREFIX}stray", 1),
     "key leases is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}leases", {job: 1}),
     "key owed:somebody is left": lambda cluster, _: cluster.store.set(f"{PREFIX}owed:somebody", 1),
@@ -81,7 +89,7 @@ async def test_a_broken_promise_is_found(cluster: Cluster, caller: Caller, findi
     look = Look(cluster, caller.accepted)
     job_id = await caller.submit("a picture picture:6:masked slow:1")
     await look.ended(job_id)
-    checker = Checker(cluster.store, PREFIX)
+    checker = Checker(cluster.store, PREFIX, cluster.results)
     assert checker.problems([job_id], cluster.events.all()) == []
 
     BREAKS[finding](cluster, job_id)

@@ -110,6 +110,8 @@ class Caller:
 def _request(prompt: str, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return where to ask, and how httpx is to send it."""
     pictures = sent(prompt)
+    if "stored:url" in prompt:
+        fields = {"response_format": "url", **fields}
     if pictures is not None:
         return EDITS, pictures.request({"prompt": prompt, **fields})
     return GENERATIONS, {"json": {"prompt": prompt, "size": "64x64", **fields}}

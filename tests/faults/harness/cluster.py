@@ -1,6 +1,7 @@
 """A whole service of real processes, every part of which can be broken: Valkey, API processes, workers."""
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +86,7 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.keys = Keys(PREFIX)
         (folder / "events").mkdir(parents=True, exist_ok=True)
+        self.results = folder / "results"
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
         self.events = EventLog(folder / "events")
@@ -214,6 +216,7 @@ class Cluster:
         if names:
             self.store.delete(*names)
         self.broker.flushdb()
+        shutil.rmtree(self.results / "pictures", ignore_errors=True)
         self.events.forget()
 
     def uploads(self) -> list[Path]:
@@ -248,6 +251,7 @@ class Cluster:
             "REDIS__URL": url,
             "REDIS__PREFIX": PREFIX,
             "MODELS__CATALOGUE": str(self._catalogue),
+            "RESULTS__URLS": str(self.results),
             **self._settings,
             **settings,
         }

@@ -1,6 +1,6 @@
 """Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves, who
 insist at another process, who want another picture of the same, and who ask for everything at once; every
-third of them sends pictures to be edited."""
+third of them sends pictures to be edited, and every fourth wants addresses."""
 
 import asyncio
 import base64
@@ -108,7 +108,7 @@ class Load:
         for answer in answers:
             self._judge(answer, prompt)
         drawn = [a for a in answers if a.status_code == httpx2.codes.OK]
-        if len({a.headers["x-job-id"] for a in drawn}) > 1 or len({a.content for a in drawn}) > 1:
+        if len({a.headers["x-job-id"] for a in drawn}) > 1 or len({_body(a) for a in drawn}) > 1:
             self.problems.append(f"two jobs for one key: {prompt}")
 
     async def _insist(
@@ -176,8 +176,12 @@ class Load:
         status = response.status_code
         if status == httpx2.codes.OK:
             self.answers["200"] += 1
-            image = base64.b64decode(response.json()["data"][0]["b64_json"])
-            if not image.startswith(PNG):
+            image = response.json()["data"][0]
+            # What lies at an address, the checker sees in its folder.
+            drawn = (
+                "url" in image if STORED in prompt else base64.b64decode(image["b64_json"]).startswith(PNG)
+            )
+            if not drawn:
                 self.problems.append(f"no picture for {prompt}")
             return
         code = (response.json().get("error") or {}).get("code", "")
@@ -186,8 +190,17 @@ class Load:
             self.problems.append(f"{status} {code} for {prompt}: {response.text[:200]}")
 
 
+def _body(answer: httpx2.Response) -> str:
+    """Return the body; the addresses in it begin with that of the process that was asked."""
+    return answer.text.replace(str(answer.request.url).partition("/v1/")[0], "")
+
+
+STORED: Final = "stored:url"
+"""What a prompt says whose picture is asked for as an address."""
 EDITED: Final = 0.35
 """How many of all calls send pictures."""
+BY_URL: Final = 0.25
+"""How many ask for addresses."""
 # How often in a thousand a prompt misbehaves, and how.
 POISONS: Final = {"kill": 8, "hang-once": 6, "raise": 20, "oom-once": 20, "oom-always": 20}
 
@@ -204,4 +217,6 @@ def _words(rng: random.Random) -> str:
         words.append(
             f"picture:{rng.randrange(10**6)}{rng.choice(['', ':masked'])}{rng.choice(['', ':json'])}"
         )
+    if rng.random() < BY_URL:
+        words.append(STORED)
     return " ".join(words)

@@ -114,7 +114,7 @@ class Look:
 
     async def settled(self, timeout_s: float = 30.0) -> None:
         """Wait until no work is left, then check every promise."""
-        checker = Checker(self._cluster.store, PREFIX)
+        checker = Checker(self._cluster.store, PREFIX, self._cluster.results)
 
         async def check() -> bool:
             return not checker.unsettled(self.accepted)

@@ -1,9 +1,10 @@
 """Pictures on their way to the store of results, here a folder, and out of it: whatever happens meanwhile."""
 
 import json
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,42 @@ def test_a_store_that_stays_away_fails_the_job(slot: Make, place: Place) -> None
     assert stored(at_work, job_id) == {}
     assert len(scores(at_work)) == 2
     assert at_work.caller.record(job_id)["attempt"] == "1"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if made.returncode:
+        pytest.skip("nothing may be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_is_full_fails_the_job_and_one_with_room_again_does_not(
+    redis_client: redis.Redis, prefix: str, small_disk: Path
+) -> None:
+    at_work, place = Slot(redis_client, prefix), Place(small_disk)
+    settings = ResultSettings(upload_retry_s=0.3)
+    at_work.runner.uploads = Uploads(at_work.store, place.objects, settings, 1.0)
+    (small_disk / "what fills it").write_bytes(b"x" * 64 * 1024)
+    failed = submit(at_work)
+
+    at_work.runner.answer("m")
+
+    assert at_work.error(failed)["code"] == "upload_failed"
+    assert not [path for path in place.pictures.glob("*") if not path.name.partition("#")[2]]
+    (small_disk / "what fills it").unlink()
+    drawn = submit(at_work)
+    at_work.runner.answer("m")
+    assert at_work.caller.status(drawn) == "succeeded"
+    make_due(at_work, *(name for name in scores(at_work) if failed in name))
+    Deleter(at_work.store, place.objects, ResultSettings()).delete()
+    assert place.names == {name.decode() for name in stored(at_work, drawn).values()}
 
 
 @pytest.mark.parametrize("how", ["cancelled", "handed back"])
