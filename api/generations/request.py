@@ -290,9 +290,9 @@ class GenerationRequest(BaseModel):
     negative_prompt: NegativePrompt | None = Field(
         None, description="What not to draw, for models that take it."
     )
-    webhook: Annotated[Webhook, WrapValidator(_one_problem)] | None = Field(
-        None, description="Who is told when the job has ended. Signed; needs a secret of your key."
-    )
+    webhook: (
+        Annotated[Webhook, WrapValidator(_one_problem), WithJsonSchema(Webhook.model_json_schema())] | None
+    ) = Field(None, description="Who is told when the job has ended. Signed; needs a secret of your key.")
 
     @model_validator(mode="before")
     @classmethod
