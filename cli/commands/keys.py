@@ -134,12 +134,13 @@ def webhook(  # noqa: PLR0913 -- one parameter an option
         secret = None if remove else signers.change(signer, wanted)
         if remove:
             signers.remove(signer)
+    whose = f"key {signer}" if key_id else "callers without a key"
     if remove:
-        say(f"{signer} signs no webhooks any more")
+        say(f"webhooks of {whose} are signed and sent no more")
     elif secret is None:
-        say(f"{signer} has a secret already, which is not shown again; --rotate makes another")
+        say(f"webhooks of {whose} have a secret already, which is not shown again; --rotate makes another")
     else:
-        say(f"what signs the webhooks of {signer}; it is shown this once:", style="dim")
+        say(f"the secret that signs webhooks of {whose}; it is shown this once:", style="dim")
         say(secret)
 
 

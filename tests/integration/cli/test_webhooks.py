@@ -69,7 +69,7 @@ def test_a_keys_secret_is_made_shown_once_rotated_and_removed(darkroom: Darkroom
     assert store.key.webhook.url == url
 
     again = darkroom("keys", "webhook", store.key_id, "--event", "job.failed", **store.here)
-    assert "has a secret already" in again.output
+    assert "have a secret already" in again.output
     assert secret not in again.output
     assert store.signing(store.key_id) == first
     assert store.key.webhook.url == url
