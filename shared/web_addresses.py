@@ -11,7 +11,17 @@ ANY: Final = "*"
 
 # No name of these is free for a prefix: what begins with it would be two addresses.
 OWN_NAMES: Final = frozenset(
-    ("v1", "docs", "openapi.json", "playground", "static-offline-docs", "healthz", "readyz", "metrics")
+    (
+        "v1",
+        "files",
+        "docs",
+        "openapi.json",
+        "playground",
+        "static-offline-docs",
+        "healthz",
+        "readyz",
+        "metrics",
+    )
 )
 _HOST: Final = r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
 _PATH: Final = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*"
