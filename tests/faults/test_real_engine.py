@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from signal import SIGTERM
 
+import httpx2
 import pytest
 
+from shared.params import Params, Quality
 from tests.faults import times
 from tests.faults.harness.caller import Caller
-from tests.faults.harness.cluster import REAL, Cluster
+from tests.faults.harness.cluster import PREFIX, REAL, Cluster
 from tests.faults.harness.lasting import long_run
 from tests.faults.harness.look import Look
+from tests.jobs import Caller as StoreCaller
 from tests.tiny_models import write_catalogue
 from tests.waiting import wait_until_async
 
@@ -21,6 +24,7 @@ pytestmark = [pytest.mark.timeout(150), long_run]
 LARGE = {"size": "512x512"}
 LONG = {"size": "128x128", "quality": "high", "n": 4}
 STALL_S = 0.2
+SOON_MS = 1000
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,38 @@ async def test_a_killed_worker_a_cancelled_job_and_a_restart(
     times.record("handed-back-starts", time.monotonic() - told_at, 1)
     await real_caller.cancel(handed_back)
     assert look.record(handed_back)["attempt"] == "1"
+
+
+async def test_a_call_is_drawn_at_once_in_workers_that_are_full_of_low_jobs(
+    real_cluster: Cluster, real_caller: Caller
+) -> None:
+    look, store = Look(real_cluster, real_caller.accepted), StoreCaller(real_cluster.store, PREFIX)
+    params = Params(prompt="a picture", seed=5, width=64, height=64, quality=Quality.HIGH)
+
+    def submit_low(name: str) -> str:
+        job_id = store.submit(job_id=name, model="tiny", params=params, low=True)
+        look.accepted.append(job_id)
+        return job_id
+
+    def images(job_id: str) -> object:
+        return real_cluster.store.hgetall(real_cluster.keys.result(job_id))
+
+    undisturbed = submit_low("low alone")
+    await look.ended(undisturbed, 60)
+    low = [submit_low(f"low {number}") for number in range(4)]
+    for job_id in low[:2]:
+        await look.stepping(job_id)
+
+    for number in range(3):
+        answer = await real_caller.draw("a picture", seed=number, size="64x64", quality="low")
+        assert answer.status_code == httpx2.codes.OK
+        record = look.record(answer.headers["x-job-id"])
+        assert int(record["started_at"]) - int(record["created_at"]) < SOON_MS
+
+    ends = [await look.ended(job_id, 60) for job_id in low]
+    assert {(end["status"], end["attempt"]) for end in ends} == {("succeeded", "1")}
+    # Interrupted or not, each is bit by bit the same picture.
+    assert all(images(job_id) == images(undisturbed) for job_id in low)
 
 
 async def test_a_device_that_takes_no_step_ends_its_process(
