@@ -17,6 +17,7 @@ from tests.waiting import wait_until
 
 API: Final = (sys.executable, "-m", "api")
 WORKER: Final = (sys.executable, "-m", "celery", "-A", "worker.main", "worker")
+COURIER: Final = (sys.executable, "-m", "celery", "-A", "courier.main", "worker")
 # Two processes that import torch, on a machine that does much else: no promise, only an end to the waiting.
 START_S: Final = 240.0
 STOP_S: Final = 15.0

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from cli.dead_letters import DeadLetters
 from cli.keyholder import Keyholder
 from cli.main import app
+from cli.processes import stop_together
+from cli.signers import Signers, Wanted
 from cli.store_users import ROLES
 from shared.api_keys import Scope
 from shared.errors import ConfigurationError, StoreUnavailable
@@ -18,7 +20,8 @@ from shared.settings import JobSettings
 from tests.e2e.guarded import ask_for_everything, guarded_service
 from tests.http_caller import ASYNC, HttpCaller
 from tests.jobs import Caller
-from tests.service import API, RunningService, process
+from tests.receiver import Receiver, status
+from tests.service import API, COURIER, STOP_S, RunningService, process
 from tests.store_server import ADMIN, StoreServer
 from tests.waiting import wait_until
 from worker.store import WorkerStore
@@ -54,6 +57,10 @@ FORBIDDEN: Final = {
         "RENAME guarded:job:1 guarded:result:1",
         "HSET guarded:api_keys 0123456789abcdef {}",
         "HDEL guarded:api_keys 0123456789abcdef",
+        "HGET guarded:webhook_secrets open",
+        "HSET guarded:webhook_secrets open {}",
+        "SET guarded:open_webhook 1",
+        "ZADD guarded:couriers 1 c",
         "HINCRBY guarded:usage:o:1 m:images 1",
         "SET guarded:vtime:m 1",
         "SET guarded:claimed:1 1",
@@ -70,6 +77,18 @@ FORBIDDEN: Final = {
         "GET guarded:replay:o:d",
         "GET guarded:rate:k",
         "ZRANGE guarded:history:o 0 -1",
+        "SUBSCRIBE guarded:events:1",
+        "HGET guarded:webhook_secrets open",
+    ),
+    "courier": (
+        "HGET guarded:api_keys 0123456789abcdef",
+        "HSET guarded:webhook_secrets open {}",
+        "HGET guarded:result:1 0",
+        "HGET guarded:input:1 0",
+        "ZADD guarded:queue:m 1 j",
+        "ZADD guarded:leases 1 j",
+        "XADD guarded:done * id 1",
+        "GET guarded:replay:o:d",
         "SUBSCRIBE guarded:events:1",
     ),
     "operator": ("HGET guarded:result:1 0", "SET guarded:rate:k 1", "LPUSH guarded:ring:m {}"),
@@ -92,10 +111,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
 
 @pytest.fixture(scope="module")
 def service(store: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """The API and a worker, each as its own user."""
+    """The API, a worker and a courier, each as its own user."""
     folder = tmp_path_factory.mktemp("service")
-    with guarded_service(folder, store, DARKROOM_API__OWNER_SALT=SALT.decode()) as running:
-        yield running
+    inside = {"DARKROOM_WEBHOOKS__ALLOW_PRIVATE_ADDRESSES": "true"}
+    with guarded_service(folder, store, DARKROOM_API__OWNER_SALT=SALT.decode(), **inside) as running:
+        of_the_courier = {**running.environment, "DARKROOM_REDIS__URL": store.url("courier")}
+        courier = process("courier", COURIER, folder, **of_the_courier)
+        courier.start()
+        try:
+            yield running
+        finally:
+            stop_together([courier], STOP_S)
 
 
 def test_the_whole_service_runs_and_nobody_wants_more_than_it_may(
@@ -106,6 +132,11 @@ def test_the_whole_service_runs_and_nobody_wants_more_than_it_may(
 
     ask_for_everything(service.url, made.text)
 
+    Signers(store.settings("operator"), keyholder).change(made.key.id, Wanted())
+    with Receiver() as receiver, HttpCaller(service.url, made.text) as caller:
+        receiver.replies = [status(500)]
+        job_id = wait_until(lambda: _told(caller, receiver.url), 10, "the key's secret to be known")
+        wait_until(lambda: caller.job(job_id)["webhook"]["state"] == "delivered", 40, "its webhook")
     other = keyholder.create("another")
     keyholder.revoke(other.key.id)
     assert [key.id for key in keyholder.all()] == [made.key.id, other.key.id]
@@ -115,6 +146,11 @@ def test_the_whole_service_runs_and_nobody_wants_more_than_it_may(
     with store.client(ADMIN) as admin:
         assert list(admin.scan_iter(match="guarded:input*")) == []
     assert store.refusals() == []
+
+
+def _told(caller: HttpCaller, url: str) -> str | None:
+    answer = caller.generate(ASYNC, webhook={"url": url})
+    return str(answer.json()["id"]) if answer.status_code == 202 else None
 
 
 def test_the_operator_gives_a_dead_job_another_chance(store: StoreServer, service: RunningService) -> None:
