@@ -127,7 +127,7 @@ def test_the_openapi_file_says_where_its_paths_are(caller: HttpCaller) -> None:
     document = caller.http.get("/openapi.json").json()
 
     assert document["servers"] == [{"url": PREFIX}]
-    assert all(path.startswith(("/v1/", "/healthz", "/readyz", "/metrics")) for path in document["paths"])
+    assert all(path.startswith(("/v1/", "/files/", "/healthz", "/readyz", "/metrics")) for path in document["paths"])
 
 
 def test_requests_are_counted_by_their_routes(prefixed: Service) -> None:
