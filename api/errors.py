@@ -119,15 +119,16 @@ def error_response(error: e.DarkroomError, about: Mapping[str, str] | None = Non
         headers["retry-after"] = str(min(60, max(1, error.retry_after_s or 1)))
     if error.job_id:
         headers |= {"location": f"/v1/images/jobs/{error.job_id}", "x-job-id": error.job_id}
+    return json_response(shown(error), shape.status, headers)
+
+
+def shown(error: e.DarkroomError) -> dict[str, Any]:
+    """Return the body of one of our errors, with FastAPI's beside it where that has one."""
     content = error_content(error)
-    if shape.status == 422:  # noqa: PLR2004 - the contract's: FastAPI's shape too
-        detail = {
-            "loc": ["body", error.param] if error.param else ["body"],
-            "msg": error.message,
-            "type": error.code,
-        }
-        content = {"detail": [detail], **content}
-    return json_response(content, shape.status, headers)
+    if wire(type(error)).status != 422:  # noqa: PLR2004 - the contract's: FastAPI's shape too
+        return content
+    where = ["body", error.param] if error.param else ["body"]
+    return {"detail": [{"loc": where, "msg": error.message, "type": error.code}], **content}
 
 
 def job_error(error: Mapping[str, str] | None, job_id: str) -> e.JobFailed:
@@ -148,6 +149,11 @@ async def on_validation_error(_: Request, error: Exception) -> Response:
     """Answer with FastAPI's validation error and, beside it, ours: the official client shows only ours."""
     if not isinstance(error, RequestValidationError):
         raise error
+    return json_response(shown_invalid(error), 422)
+
+
+def shown_invalid(error: RequestValidationError) -> dict[str, Any]:
+    """Return the body of a validation error."""
     # `input` and `ctx` are left out: they repeat the caller's text, which may be large or not encodable.
     problems = [
         {"loc": [_shown(part) for part in p["loc"]], "msg": printable(p["msg"]), "type": p["type"]}
@@ -158,7 +164,7 @@ async def on_validation_error(_: Request, error: Exception) -> Response:
     param = next((part for part in reversed(where[1:]) if isinstance(part, str)), None)
     code = "invalid_json" if problems[0]["type"] == "json_invalid" else "invalid_value"
     text = f"{param}: {message}" if param else message
-    return json_response({"detail": problems, **body(text, INVALID_REQUEST, param, code)}, 422)
+    return {"detail": problems, **body(text, INVALID_REQUEST, param, code)}
 
 
 def _shown(part: int | str) -> int | str:

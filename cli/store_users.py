@@ -53,6 +53,8 @@ _OF_JOBS: Final = (
 # What submission makes beside that, and what it reads to promise an end.
 _OF_SUBMISSION: Final = ("history:*", "replay:*", "refused:*", "order", "models")
 _OF_PREDICTION: Final = ("serving:*", "vtime:*", "pace", "latency", "results", "result_bytes")
+# Files, and the batches made of them.
+_OF_BATCHES: Final = ("file:*", "files:*", "objects", "batches", "batches:*", "unfinished_batches:*")
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,11 @@ class Role:
 
 API: Final = Role(
     "api",
-    scripts=("submit", "place", "hold", "release", "answer", "refuse", "cancel", "rate"),
-    writes=(*_OF_JOBS, *_OF_SUBMISSION, "rate:*", "signing_key"),
+    scripts=(
+        *("submit", "place", "hold", "release", "answer", "refuse", "cancel", "rate"),
+        *("expect_file", "keep_file", "drop_file", "begin_batch", "cancel_batch"),
+    ),
+    writes=(*_OF_JOBS, *_OF_SUBMISSION, *_OF_BATCHES, "batch_replay:*", "rate:*", "signing_key"),
     reads=(
         *_OF_PREDICTION,
         "result:*",
@@ -159,10 +164,47 @@ WORKER: Final = Role(
 )
 COURIER: Final = Role(
     "courier",
-    scripts=("dispatch", "collect", "settle"),
-    writes=("job:*", "hooked", "deliveries", "delivering:*", "couriers", "counts"),
-    reads=("webhook_secrets",),
-    commands=("hget", "hmget", *_TO_HEAR_RINGS),
+    scripts=(
+        *("dispatch", "collect", "settle"),
+        # Lines of batches are asked for as calls are.
+        *("submit", "cancel", "expect_file", "keep_file", "take_batch", "write_batch", "time_objects"),
+    ),
+    writes=(
+        *_OF_JOBS,
+        *_OF_SUBMISSION,
+        *_OF_BATCHES,
+        "batch_pending:*",
+        "batch_refused:*",
+        "delivering:*",
+        "couriers",
+        "signing_key",
+    ),
+    reads=(
+        *_OF_PREDICTION,
+        "result:*",
+        "stored:*",
+        "worker:*",
+        "api_keys",
+        "open_webhook",
+        "webhook_secrets",
+    ),
+    commands=(
+        "del",
+        "exists",
+        "get",
+        "set",
+        "hget",
+        "hgetall",
+        "hlen",
+        "hmget",
+        "hset",
+        "info",
+        "pexpire",
+        "smembers",
+        "zrange",
+        "zrevrange",
+        *_TO_HEAR_RINGS,
+    ),
     rings=True,
 )
 OPERATOR: Final = Role(

@@ -5,6 +5,7 @@ import secrets
 import socket
 from typing import Final
 
+from courier.batches.clerk import Clerk
 from courier.rounds import Rounds
 from courier.sending import Sender
 from courier.store import CourierStore
@@ -41,10 +42,12 @@ class Runtime:
         self._doorbell = Doorbell(settings.redis)
         self.rounds = Rounds(self._store, Sender(webhooks), webhooks, settings.api.public_url)
         self._ticker = Ticker("deliveries", webhooks.look_s, self._look)
+        self._clerk = Clerk(settings)
 
     def start(self) -> None:
         """Begin to look for what is due."""
         self._ticker.start()
+        self._clerk.start()
         log.info("courier.started", courier=self.name)
 
     def drain(self) -> None:
@@ -53,6 +56,7 @@ class Runtime:
 
     def close(self) -> None:
         """Take everything apart; the slots are empty by now."""
+        self._clerk.stop()
         self._ticker.stop()
         self._doorbell.close()
         self._client.close()

@@ -54,9 +54,12 @@ class ApiKey(BaseModel):
     def opens(self, text: str, salt: bytes) -> bool:
         """Whether this text is the key, and it still counts; a wrong text takes as long as a right one."""
         right = hmac.compare_digest(self.digest, digest(text, salt))
-        return (
-            right and self.revoked_at is None and (self.expires_at is None or time.time() < self.expires_at)
-        )
+        return right and self.counts
+
+    @property
+    def counts(self) -> bool:
+        """Whether it opens anything any more."""
+        return self.revoked_at is None and (self.expires_at is None or time.time() < self.expires_at)
 
 
 def digest(text: str, salt: bytes) -> str:

@@ -44,6 +44,7 @@ class PlayedWorker:
         self.uploads = objects and Uploads(self.store, objects, settings.results, keep_s)
         self.drawn: dict[str, Params] = {}
         self.models = models
+        self.takes_low = False
         self._name = name
 
     def close(self) -> None:
@@ -51,12 +52,13 @@ class PlayedWorker:
 
     def beat(self, **said: object) -> None:
         """Send a heartbeat, and what it says of itself: from now on the service knows of a worker."""
-        self.store.renew(self._name, self.models, [], said)
+        self.store.renew(self._name, self.models, [], said, low=self.takes_low)
 
     def claim(self) -> Attempt | None:
         """Take a job if there is one."""
         for model in self.models:
-            for attempt in self.store.claim(model, self._name, want=1, alone=True).attempts:
+            claim = self.store.claim(model, self._name, want=1, low=int(self.takes_low), alone=True)
+            for attempt in claim.attempts:
                 self.drawn[attempt.job_id] = Params.model_validate_json(attempt.params)
                 return attempt
         return None

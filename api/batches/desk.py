@@ -23,9 +23,16 @@ class Desk:
     files: FileStore
 
     async def begin(
-        self, body: BatchRequest, caller: Caller, request_id: str, idempotency_key: str
+        self, body: BatchRequest, caller: Caller, request_id: str, idempotency_key: str, base: str
     ) -> BatchRecord:
         """Make a batch, or find the one that this call repeats.
+
+        Args:
+            body: what is asked for.
+            caller: who asks.
+            request_id: the request.
+            idempotency_key: the caller's name for this call; empty: it has none.
+            base: the address of this service, as its caller knows it.
 
         Raises:
             UnsupportedValue: its endpoint, window or file is for something that this service does not do.
@@ -45,7 +52,7 @@ class Desk:
             new_batch_id(),
             caller.owner,
             body.input_file_id,
-            _fields(body, caller, request_id),
+            {**_fields(body, caller), "request_id": request_id, "base": base},
             digest,
             caller.digest("batch", idempotency_key) if idempotency_key else "",
         )
@@ -61,13 +68,12 @@ class Desk:
             raise UnsupportedValue(message, param="input_file_id")
 
 
-def _fields(body: BatchRequest, caller: Caller, request_id: str) -> dict[str, str]:
+def _fields(body: BatchRequest, caller: Caller) -> dict[str, str]:
     after = body.output_expires_after
     return {
         "endpoint": body.endpoint,
         "key_id": caller.key.id if caller.key else "",
         "organization": caller.organization,
-        "request_id": request_id,
         "metadata": json.dumps(body.metadata) if body.metadata else "",
         "output_ttl_s": str(after.seconds) if after else "0",
     }

@@ -11,6 +11,7 @@ from api.callers.caller import Generator, Reader
 from api.callers.rate import RateLimitDep
 from api.errors import json_response
 from api.files.body import page
+from api.http.addresses import base_of
 from api.jobs.route import documented_errors
 from api.waiting.delivery import IDEMPOTENCY_KEY_CHARS
 
@@ -53,7 +54,7 @@ async def create_batch(
 ) -> Response:
     """Draw what the lines of a file ask for, when nobody waits, within 24 hours."""
     await rate_limit.count(caller, request.scope["state"])
-    record = await desk.begin(body, caller, request.state.request_id, idempotency_key)
+    record = await desk.begin(body, caller, request.state.request_id, idempotency_key, base_of(request))
     return json_response(batch_object(record), 200)
 
 

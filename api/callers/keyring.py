@@ -62,6 +62,20 @@ class Keyring:
             raise InvalidApiKey(message)
         return known.key
 
+    async def holder(self, key_id: str) -> ApiKey | None:
+        """Return the key of this id, whose caller was let in by it before; None where none is needed.
+
+        Raises:
+            InvalidApiKey: a key is needed, and this one no longer counts.
+            StoreUnavailable: Redis is away, and was for longer than what is known can be trusted.
+        """
+        known = await self._ask(key_id)
+        if known.key is None and not (key_id or known.any_keys or self._closed):
+            return None
+        if known.key is None or not known.key.counts:
+            raise InvalidApiKey
+        return known.key
+
     async def is_open(self) -> bool:
         """Return whether everybody is served without a key.
 

@@ -57,9 +57,11 @@ class Apart:
         told = {"files": files_message(files), "folder": str(folder), "most_px": most_px}
         return files_of(await self._ask({"task": "convert", **told}))
 
-    async def unpack(self, body: Path, folder: Path, max_images: int, max_file_bytes: int) -> Received:
+    async def unpack(
+        self, body: Path, folder: Path, max_images: int, max_file_bytes: int, inside: str = ""
+    ) -> Received:
         """Do what :func:`api.edits.document.unpack` does; raise what that raises."""
-        told = {"body": str(body), "folder": str(folder)}
+        told = {"body": str(body), "folder": str(folder), "inside": inside}
         limits = {"max_images": max_images, "max_file_bytes": max_file_bytes}
         found = await self._ask({"task": "unpack", **told, **limits})
         return Received(found["fields"], files_of(found["files"]), tuple(found["digests"]))

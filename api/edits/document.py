@@ -43,7 +43,7 @@ class DocumentError(Exception):
         self.kind, self.message, self.param = kind, message, param
 
 
-def unpack(body: Path, folder: Path, max_images: int, max_file_bytes: int) -> Received:
+def unpack(body: Path, folder: Path, max_images: int, max_file_bytes: int, inside: str = "") -> Received:
     """Read a JSON body, and write its pictures to files.
 
     Args:
@@ -51,11 +51,12 @@ def unpack(body: Path, folder: Path, max_images: int, max_file_bytes: int) -> Re
         folder: where its pictures are written.
         max_images: most images.
         max_file_bytes: the largest file.
+        inside: which member of the body is the request; empty: all of it is.
 
     Raises:
         DocumentError: it is not what it may be.
     """
-    fields = _object(body.read_bytes())
+    fields = _object(body.read_bytes(), inside)
     mask = fields.pop("mask", None)
     several = _several(fields)
     if len(json.dumps(fields)) > MAX_FIELDS_BYTES:
@@ -82,11 +83,13 @@ def _several(fields: dict[str, Any]) -> list[Any]:
     return given[0] if given and isinstance(given[0], list) else given
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes, inside: str) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise DocumentError(Wrong.JSON, "The body is not JSON.") from error
+    if inside and isinstance(document, dict):
+        document = document.get(inside)
     if not isinstance(document, dict):
         raise DocumentError(Wrong.FORM, "The body must be a JSON object.")
     return document

@@ -1,12 +1,14 @@
 """Takes in a request that brings pictures: its body to the disk, its pictures looked at and made plain."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.requests import Request
 
 from api.edits.apart import Apart, ReaderLostError
@@ -14,7 +16,7 @@ from api.edits.document import DocumentError, Wrong
 from api.edits.form import FormReceiver
 from api.edits.pictures import PictureError
 from api.edits.received import Received
-from api.edits.request import of_form
+from api.edits.request import EditRequest, of_form
 from api.http.content import JSON, check_content, kind_of
 from api.provided import provided
 from api.uploads.form import boundary_of
@@ -100,6 +102,26 @@ class Intake:
             receive = self._json if kind == JSON else self._form
             yield await receive(request, folder), folder
 
+    @asynccontextmanager
+    async def unpacking(self, document: bytes, inside: str) -> AsyncIterator[tuple[Received, Path]]:
+        """Take the pictures out of a document; its files lie in a folder of their own until this ends.
+
+        Args:
+            document: JSON.
+            inside: which member of it is the request.
+
+        Raises:
+            BodyTooLarge: a file in it is larger than allowed.
+            RequestValidationError: it cannot be read.
+            InvalidField: a picture in it is not what it may be.
+            UnsupportedValue: the same, and it could be elsewhere.
+            QueueFull: the disk has no room for it.
+        """
+        with self._reception.folder() as folder:
+            body = folder / "body"
+            await asyncio.to_thread(body.write_bytes, document)
+            yield await self._unpacked(body, folder, inside), folder
+
     async def looked_at(self, received: Received, folder: Path) -> Upload:
         """Return a request's pictures, whose files are what they should be as far as can be seen in front.
 
@@ -147,9 +169,13 @@ class Intake:
             async with self._reception.in_time():
                 async for piece in self._reception.pieces(request, settings.max_upload_bytes):
                     file.write(piece)
+        return await self._unpacked(body, folder)
+
+    async def _unpacked(self, body: Path, folder: Path, inside: str = "") -> Received:
+        settings = self._settings
         try:
             return await self.apart.unpack(
-                body, folder, settings.max_input_images, settings.max_input_file_bytes
+                body, folder, settings.max_input_images, settings.max_input_file_bytes, inside
             )
         except DocumentError as error:
             _refuse(error)
@@ -158,7 +184,7 @@ class Intake:
             message = "The body takes too much time or memory to be read."
             raise BodyTooLarge(message) from error
         finally:
-            body.unlink()
+            await asyncio.to_thread(body.unlink)
 
 
 def _checked(headers: Mapping[str, str], max_bytes: int) -> str:
@@ -188,6 +214,24 @@ def _refuse(error: DocumentError) -> NoReturn:
     if error.kind is Wrong.JSON:
         raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": error.message}])
     raise kinds[error.kind](error.message, param=error.param) from error
+
+
+def read(body_type: type[EditRequest], received: Received) -> EditRequest:
+    """Return the fields.
+
+    Raises:
+        RequestValidationError: one is not what it may be, or there is no picture.
+    """
+    problems: list[Any] = []
+    if not received.files.images:
+        problems.append({"type": "missing", "loc": ("body", "image"), "msg": "Field required"})
+    try:
+        body = body_type.model_validate(received.fields)
+    except ValidationError as error:
+        problems += [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
+    if problems:
+        raise RequestValidationError(problems)
+    return body
 
 
 IntakeDep = Annotated[Intake, provided("intake")]

@@ -59,7 +59,8 @@ def _convert(question: Message) -> object:
 
 def _unpack(question: Message) -> object:
     body, folder = Path(question["body"]), Path(question["folder"])
-    received: Received = unpack(body, folder, question["max_images"], question["max_file_bytes"])
+    limits = question["max_images"], question["max_file_bytes"]
+    received: Received = unpack(body, folder, *limits, question["inside"])
     files = files_message(received.files)
     return {"fields": received.fields, "files": files, "digests": received.digests}
 

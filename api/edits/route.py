@@ -1,18 +1,15 @@
 """``POST /v1/images/edits``: one durable job that begins with pictures, delivered as its caller prefers."""
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.callers.caller import Generator
 from api.callers.rate import RateLimitDep
 from api.edits.body import request_body
-from api.edits.intake import IntakeDep
-from api.edits.received import Received
+from api.edits.intake import IntakeDep, read
 from api.edits.request import EditRequest
 from api.generations.answer import AnsweringDep
 from api.generations.route import ERRORS, HEADERS
@@ -58,7 +55,7 @@ def make_router(body_type: type[EditRequest]) -> APIRouter:
         """Draw ``n`` images that begin with others. The call is held as one for new images is."""
         try:
             async with intake.receiving(request) as (received, folder):
-                body = _read(body_type, received)
+                body = read(body_type, received)
                 inputs = await intake.looked_at(received, folder)
                 base = base_of(request)
                 asked = Asked(body, caller, delivery, request.state.request_id, inputs, base)
@@ -69,21 +66,3 @@ def make_router(body_type: type[EditRequest]) -> APIRouter:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     return router
-
-
-def _read(body_type: type[EditRequest], received: Received) -> EditRequest:
-    """Return the fields.
-
-    Raises:
-        RequestValidationError: one is not what it may be, or there is no picture.
-    """
-    problems: list[Any] = []
-    if not received.files.images:
-        problems.append({"type": "missing", "loc": ("body", "image"), "msg": "Field required"})
-    try:
-        body = body_type.model_validate(received.fields)
-    except ValidationError as error:
-        problems += [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
-    if problems:
-        raise RequestValidationError(problems)
-    return body

@@ -45,8 +45,7 @@ class Answering:
             RequestError: no model can do this, or it may not be drawn.
             Refused: it is not accepted now.
         """
-        headers = _refuse_or_name_unknown(type(asked.body), document)
-        self._refuse_unsupported(asked.body)
+        headers = self.check(asked.body, document)
         if asked.body.stream:
             # A stream is an answer of its own: no preference can make another of it.
             asked = replace(asked, delivery=replace(asked.delivery, prefer=Prefer()))
@@ -54,6 +53,20 @@ class Answering:
         if asked.body.stream:
             return await self._streamed(asked, submitted, headers)
         return await self._held_or_accepted(asked, submitted, headers)
+
+    def check(self, body: GenerationRequest, document: dict[str, Any]) -> dict[str, str]:
+        """Check that what is asked for can be done as it is asked; return the header of ignored fields.
+
+        Args:
+            body: the request.
+            document: its fields as they came.
+
+        Raises:
+            RequestError: it cannot.
+        """
+        headers = _refuse_or_name_unknown(type(body), document)
+        self._refuse_unsupported(body)
+        return headers
 
     async def _streamed(self, asked: Asked, submitted: Submitted, headers: dict[str, str]) -> Response:
         streamed = Streamed(

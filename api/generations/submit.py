@@ -64,6 +64,21 @@ class Inputs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A request that is a line of a batch: nobody waits for it, and it is drawn where nothing else waits.
+
+    Attributes:
+        job_id: the job that it is to be, always the same one.
+        deadline_s: how long there is for it.
+        ttl_s: how long its result and record are kept.
+    """
+
+    job_id: str
+    deadline_s: float
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A request for pictures that can be read: who wants what, and how it is to be delivered."""
 
@@ -75,6 +90,8 @@ class Asked:
     """The pictures that it begins with, where it is an edit."""
     base: str = ""
     """The address of this service, as its caller knows it."""
+    line: Line | None = None
+    """Which line of a batch it is, where it is one."""
 
     @property
     def digest(self) -> str:
@@ -85,7 +102,10 @@ class Asked:
     def params(self, spec: ModelSpec, seed: int) -> Params:
         """Return what a model is to draw. ``auto`` is the size of the first picture where there is one."""
         followed = self.body.stream or self.delivery.prefer.hold_s is not None
-        params = self.body.params(seed, followed=followed)
+        params = self.body.params(seed, followed=followed and self.line is None)
+        if self.line is not None:
+            # Its pictures wait for all the others: not in Redis.
+            params = params.model_copy(update={"stored": True})
         if self.inputs is None:
             return params
         edit: dict[str, Any] = {"input_sizes": self.inputs.sizes, "masked": self.inputs.masked}
@@ -144,9 +164,12 @@ class Submitter:
         spec = await self.offer.choose(body.model, wanted, caller.key.models if caller.key else ())
         params = wanted(spec)
         await self.offer.require_memory()
-        webhook = await self.hooks.of(caller, body.webhook)
+        line = asked.line
+        # A batch of thousands tells nobody of each of its lines.
+        webhook = await self.hooks.of(caller, body.webhook) if line is None else ""
         await self.gate.admit(Words(body.prompt, body.negative_prompt or ""), body.moderation)
-        settings, key, job_id = self.settings, delivery.idempotency_key, secrets.token_hex(16)
+        settings, key = self.settings, delivery.idempotency_key
+        job_id = line.job_id if line else secrets.token_hex(16)
         return Submission(
             id=job_id,
             owner=caller.owner,
@@ -158,7 +181,7 @@ class Submitter:
             cost=max(1, math.ceil(1000 * spec.cost(params))),
             request_id=asked.request_id,
             trace=span.carrier,
-            body_digest=asked.digest,
+            body_digest="" if line else asked.digest,
             holder=self.holder if delivery.waits else "",
             keep=delivery.keeps,
             max_wait_s=settings.max_wait_s if delivery.prefer.hold_s is None else settings.deadline_s,
@@ -170,6 +193,10 @@ class Submitter:
             webhook=webhook,
             least_record_s=self.hooks.settings.record_s if webhook else 0,
             input_bytes=await self._put(job_id, asked, params),
+            low=line is not None,
+            deadline_s=line.deadline_s if line else None,
+            result_ttl_s=line.ttl_s if line else None,
+            record_ttl_s=line.ttl_s if line else None,
         )
 
     async def _put(self, job_id: str, asked: Asked, params: Params) -> int:
@@ -224,7 +251,7 @@ def chosen_seed(n: int, below: Callable[[int], int] = secrets.randbelow) -> int:
 
 def _tells(asked: Asked) -> bool:
     """Whether the answer begins with how the job stands."""
-    return asked.body.stream or asked.delivery.prefer.hold_s == 0
+    return asked.line is None and (asked.body.stream or asked.delivery.prefer.hold_s == 0)
 
 
 def _weight(caller: Caller, by_organization: Mapping[str, float]) -> float:

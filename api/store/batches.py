@@ -310,6 +310,10 @@ class BatchStore:
         (found,) = await self._client.ask(lambda pipe: pipe.hgetall(self.keys.batch_refused(batch_id)))
         return {int(line): words.decode() for line, words in found.items()}
 
+    async def time_objects(self, names: Sequence[str], in_s: float) -> None:
+        """Say when objects may be deleted: those of 0 at once, others not sooner than said before."""
+        await self._client.run("time_objects", names=json.dumps(list(names)), in_ms=int(in_s * 1000))
+
     async def now_ms(self) -> int:
         """Return what time it is, by Redis's clock."""
         ((seconds, micros),) = await self._client.ask(lambda pipe: pipe.time())

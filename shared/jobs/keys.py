@@ -29,7 +29,6 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``deleting`` | zset | names that are being deleted by the instant (ms) at which that is tried again |
 | ``file:{id}`` | hash | what is known of a file, whose bytes lie in the store of objects |
 | ``files:{owner}`` | zset | an owner's file ids by order of creation |
-| ``batch:{id}`` | hash | the batch, updated field by field |
 | ``batches`` | zset | batches that have not ended by the instant (ms) at which a courier takes them next |
 | ``batches:{owner}`` | zset | an owner's batch ids by order of creation |
 | ``unfinished_batches:{owner}`` | zset | those of them that have not ended |
@@ -202,10 +201,6 @@ class Keys:
     def files(self, owner: str) -> str:
         """The files of an owner."""
         return self.key("files", owner)
-
-    def batch(self, batch_id: str) -> str:
-        """A batch."""
-        return self.key("batch", batch_id)
 
     def batches_of(self, owner: str) -> str:
         """The batches of an owner."""

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from glob import escape
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
@@ -20,6 +20,9 @@ from obstore.store import LocalStore, S3Store
 
 from shared.errors import ConfigurationError, ObjectUnavailable
 from shared.settings import ResultSettings
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
 
 _S3: Final = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(/[\w.=-]+)*)/?", re.ASCII
@@ -95,6 +98,22 @@ class ObjectStore:
         except (BaseError, OSError) as error:
             raise ObjectUnavailable from error
 
+    async def part(self, name: str, start: int, size_bytes: int) -> bytes:
+        """Return a part of an object, which ends where the object does."""
+        try:
+            return bytes(await obstore.get_range_async(self._store, name, start=start, length=size_bytes))
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise ObjectUnavailable from error
+
+    def writer(self, name: str, media_type: str) -> "ObjectWriter":
+        """Return what writes an object of any size, piece by piece."""
+        attributes: Any = None if self.folder is not None else _attributes(name, media_type)
+        return ObjectWriter(
+            obstore.open_writer_async(self._store, name, attributes=attributes, max_concurrency=2)
+        )
+
     def signed(self, name: str, lifetime_s: float) -> str | None:
         """Return an address at which anybody can read an object for so long; None for one in a folder.
 
@@ -106,6 +125,41 @@ class ObjectStore:
         lifetime = timedelta(seconds=max(1.0, min(lifetime_s, LONGEST_S)))
         signer = self._signer
         return str(_reaching(lambda: obstore.sign(signer, "GET", name, lifetime)))
+
+
+class ObjectWriter:
+    """An object that is being written. It is there when :meth:`close` has returned, and not at all before.
+
+    What is never closed leaves a half: ``ObjectStore.delete`` takes that of a folder away, and S3 does by a
+    rule of the bucket.
+    """
+
+    def __init__(self, writer: "AsyncWritableFile") -> None:
+        self._writer = writer
+        self.size_bytes = 0
+
+    async def write(self, piece: bytes) -> None:
+        """Write the next piece; about 10 MiB are in memory at a time.
+
+        Raises:
+            ObjectUnavailable: it cannot be written.
+        """
+        try:
+            await self._writer.write(piece)
+        except (BaseError, OSError) as error:
+            raise ObjectUnavailable from error
+        self.size_bytes += len(piece)
+
+    async def close(self) -> None:
+        """Make the object of what was written.
+
+        Raises:
+            ObjectUnavailable: it cannot be written.
+        """
+        try:
+            await self._writer.close()
+        except (BaseError, OSError) as error:
+            raise ObjectUnavailable from error
 
 
 def open_store(settings: ResultSettings) -> ObjectStore | None:

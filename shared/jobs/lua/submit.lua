@@ -190,10 +190,12 @@ if not low then
   redis.call('ZADD', key('unfinished', owner), order, id)
   redis.call('INCRBY', key('owed', owner), fields.cost)
 end
-local history = key('history', owner)
-redis.call('ZADD', history, order, id)
-redis.call('ZREMRANGEBYRANK', history, 0, -1001)
-redis.call('PEXPIRE', history, deadline_ms + fields.record_ttl_s * 1000)
+if not low then  -- thousands of lines of a batch would leave no room for what was asked for by calls
+  local history = key('history', owner)
+  redis.call('ZADD', history, order, id)
+  redis.call('ZREMRANGEBYRANK', history, 0, -1001)
+  redis.call('PEXPIRE', history, deadline_ms + fields.record_ttl_s * 1000)
+end
 if input_bytes > 0 then
   redis.call('HSET', KEYS[1], 'input_bytes', input_bytes)
   redis.call('PEXPIRE', key('input', id), deadline_ms + 60000)
