@@ -43,8 +43,6 @@ _OF_JOBS: Final = (
     "inputs",
     "input_bytes",
     "input_bytes:*",
-    "batch:*",
-    "batch_ended:*",
     "done",
     "counts",
     "hooked",
@@ -54,7 +52,10 @@ _OF_JOBS: Final = (
 _OF_SUBMISSION: Final = ("history:*", "replay:*", "refused:*", "order", "models")
 _OF_PREDICTION: Final = ("serving:*", "vtime:*", "pace", "latency", "results", "result_bytes")
 # Files, and the batches made of them.
-_OF_BATCHES: Final = ("file:*", "files:*", "objects", "batches", "batches:*", "unfinished_batches:*")
+_OF_BATCHES: Final = (
+    *("file:*", "files:*", "objects"),
+    *("batch:*", "batches", "batches:*", "unfinished_batches:*"),
+)
 
 
 @dataclass(frozen=True)

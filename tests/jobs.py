@@ -38,8 +38,6 @@ class Caller:
         params: Params | None = None,
         needs: int = 1,
         low: bool = False,
-        batch: str = "",
-        line: int = 0,
         fields: dict[str, str] | None = None,
         **more: Any,
     ) -> str:
@@ -62,8 +60,6 @@ class Caller:
             known["needs"] = str(needs)
         if low:
             known["low"] = "1"
-        if batch:
-            known |= {"batch": batch, "line": str(line)}
         values = {
             "max_queued": 100_000,
             "max_unfinished": 100_000,

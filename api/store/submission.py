@@ -22,8 +22,8 @@ class Submission:
     ``webhook`` who is told how it ended, as JSON, ``least_record_s`` how long its record is kept for that.
 
     ``low``: it is drawn where no other job waits, nothing is promised of it, and it counts in no bound on
-    queued and owed work: whoever submits such jobs bounds them. ``batch`` and ``line`` say of which batch it
-    is which line, and so where its end is noted. The last three are the settings' where they are None.
+    queued and owed work: whoever submits such jobs bounds them. The last three are the settings' where they
+    are None.
     """
 
     id: str
@@ -48,8 +48,6 @@ class Submission:
     webhook: str = ""
     least_record_s: int = 0
     low: bool = False
-    batch: str = ""
-    line: int = 0
     deadline_s: float | None = None
     result_ttl_s: int | None = None
     record_ttl_s: int | None = None
@@ -79,8 +77,6 @@ class Submission:
             fields["needs"] = str(self.needs)
         if self.low:
             fields["low"] = "1"
-        if self.batch:
-            fields |= {"batch": self.batch, "line": str(self.line)}
         return {
             "job": keys.job(self.id),
             "id": self.id,

@@ -55,8 +55,6 @@ The same names are built inside the scripts by ``key('job', id)`` of ``lua/prelu
 | ``refused:{owner}`` | list | digests of the bodies of an owner's calls that were refused lately |
 | ``replay:{owner}:{digest}`` | string | the job and body digest of an Idempotency-Key |
 | ``claimed:{seed}`` | string | what a claim took, for the case that its reply was lost |
-| ``batch:{batch}`` | hash | the batch, and beside it how many of its lines have ended with each status |
-| ``batch_ended:{batch}`` | hash | ``id status`` of each of its jobs that has ended by line; for 30 days |
 | ``serving:{model}`` | zset | workers by their last heartbeat (ms) |
 | ``api_keys`` | hash | API keys by id, as JSON with a digest of the secret |
 | ``rate:{subject}`` | string | when a key's (or an owner's) whole budget of requests is there again (ms) |
@@ -139,10 +137,6 @@ class Keys:
         """The queued jobs of a model that are of low priority."""
         return self.key("queue", f"{model}~low")
 
-    def batch_ended(self, batch_id: str) -> str:
-        """The jobs of a batch that have ended, by line."""
-        return self.key("batch_ended", batch_id)
-
     def worker(self, name: str) -> str:
         """What a worker says of itself."""
         return self.key("worker", name)
@@ -201,6 +195,10 @@ class Keys:
     def files(self, owner: str) -> str:
         """The files of an owner."""
         return self.key("files", owner)
+
+    def batch(self, batch_id: str) -> str:
+        """A batch."""
+        return self.key("batch", batch_id)
 
     def batches_of(self, owner: str) -> str:
         """The batches of an owner."""

@@ -4,7 +4,7 @@
 -- @arg prefix string prefix of every key
 -- @arg id string the job
 -- @arg owner string whose it must be
--- @derives leases, low_running, batch, batch_ended, deadlines, unfinished, done, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes, hooked, deliveries
+-- @derives leases, low_running, deadlines, unfinished, done, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes, hooked, deliveries
 -- @returns {0, status}; {-1} no such job of this owner
 local job = read(ARGV[2])
 if not job or job.owner ~= ARGV[3] then return {-1} end

@@ -10,7 +10,7 @@
 -- @arg low count most low jobs to take
 -- @arg alone flag 1: the worker runs nothing else, so that a job that lost a worker may run, by itself
 -- @arg reads count the version of the params that the worker reads; jobs that need a later one are left where they are
--- @derives lanes, lane, queue, newer, idle, vtime, serving, backlog, job, leases, low_running, batch, batch_ended, deadlines, unfinished, done, moved, claimed, counts, input, inputs, input_bytes, hooked, deliveries
+-- @derives lanes, lane, queue, newer, idle, vtime, serving, backlog, job, leases, low_running, deadlines, unfinished, done, moved, claimed, counts, input, inputs, input_bytes, hooked, deliveries
 -- @returns {0, held_back, {id, token, attempt, params, deadline_at, request_id, losses, trace, queued_at, claimed_at, now, low}, …} held_back 1: a job that is not low waits for an idle worker or, where `want` is 0, at all
 local model, worker, seed = ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, want, want_low = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])

@@ -8,7 +8,7 @@
 -- @arg message string public error message
 -- @arg again string never: the job fails; retry: it is queued again while it has attempts left; free: queued again, no attempt spent; newer: the same, for a worker that reads a later version of the params
 -- @arg reads count the version of the params that the worker reads
--- @derives job, leases, low_running, batch, batch_ended, deadlines, unfinished, done, moved, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes, hooked, deliveries
+-- @derives job, leases, low_running, deadlines, unfinished, done, moved, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes, hooked, deliveries
 -- @returns {0, status} failed or queued; {-1} no such job, {-2} no longer this attempt's
 redis.call('DEL', KEYS[1])
 local job = read(ARGV[2])

@@ -11,7 +11,7 @@
 -- @arg device_ms ms the attempt's share of its worker's time; -1: it had all of it
 -- @arg warnings json what the caller should know of the pictures, {code, message} each
 -- @arg objects json names of the objects that the images are; []: they are in the draft
--- @derives job, leases, low_running, batch, batch_ended, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts, input, inputs, input_bytes, objects, hooked, deliveries
+-- @derives job, leases, low_running, deadlines, unfinished, held, holders, owed, done, pace, latency, eta_error, results, result_bytes, usage, counts, input, inputs, input_bytes, objects, hooked, deliveries
 -- @returns {0, error_ms} by how much the predicted end was missed, -1 where none was made; {-1} no such job, {-2} no longer this attempt's (the draft is deleted), {-7} the draft is not whole, {-12} an object may have been deleted
 local job = read(ARGV[2])
 if not job then redis.call('DEL', KEYS[1]); return {-1} end

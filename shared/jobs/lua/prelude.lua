@@ -18,15 +18,14 @@ local function queue_of(model, low) return low and model .. '~low' or model end
 local function read(id)
   local v = redis.call('HMGET', key('job', id), 'status', 'owner', 'lane', 'model', 'cost', 'weight', 'order',
     'attempt', 'losses', 'max_attempts', 'token', 'started_at', 'record_ttl_s', 'unanswered', 'worker', 'keep', 'told',
-    'needs', 'input_bytes', 'low', 'batch', 'line')
+    'needs', 'input_bytes', 'low')
   if not v[1] then return nil end
   local low = v[20] == '1'
   return {id = id, status = v[1], owner = v[2], lane = v[3], model = v[4], cost = tonumber(v[5]),
     weight = tonumber(v[6]), order = v[7], attempt = tonumber(v[8]), losses = tonumber(v[9]),
     max_attempts = tonumber(v[10]), token = v[11], started_at = tonumber(v[12] or '0') or 0,
     record_ttl_s = v[13], unanswered = v[14] or '', worker = v[15], keep = v[16] == '1', told = v[17] == '1',
-    needs = tonumber(v[18] or '1'), input_bytes = tonumber(v[19] or '0'), low = low, queue = queue_of(v[4], low),
-    batch = v[21] or '', line = v[22] or ''}
+    needs = tonumber(v[18] or '1'), input_bytes = tonumber(v[19] or '0'), low = low, queue = queue_of(v[4], low)}
 end
 
 -- Count what happened to jobs of a model, for the metrics: once for each change, whoever caused it.
@@ -167,14 +166,6 @@ local function drop_input(member)
   end
 end
 
--- Tell a job's batch how its line ended. A batch that is gone is not made again.
-local function note_line(job, status)
-  local ended, batch = key('batch_ended', job.batch), key('batch', job.batch)
-  redis.call('HSET', ended, job.line, job.id .. ' ' .. status)
-  redis.call('PEXPIRE', ended, 2592000000)  -- 30 days
-  if redis.call('EXISTS', batch) == 1 then redis.call('HINCRBY', batch, status, 1) end
-end
-
 -- Make a job terminal and announce it; `code` and `message` say why where it has no picture. The caller has
 -- checked that it is not terminal yet.
 local function conclude(job, status, code, message)
@@ -193,7 +184,6 @@ local function conclude(job, status, code, message)
   elseif redis.call('DECRBY', key('owed', job.owner), job.cost) <= 0 then
     redis.call('DEL', key('owed', job.owner))
   end
-  if job.batch ~= '' then note_line(job, status) end
   if job.unanswered ~= '' and (status ~= 'succeeded' or job.told) then redis.call('ZREM', job.unanswered, job.id) end
   redis.call('XADD', key('done'), 'MAXLEN', '~', 20000, '*', 'id', job.id, 'status', status)
   -- Somebody wants to be told: once, as this is the only end that the job has.

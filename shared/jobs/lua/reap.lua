@@ -6,7 +6,7 @@
 -- @arg gap_ms ms after a silence this long nobody could renew: every lease is extended and nothing lapses
 -- @arg hold_ms ms after such a silence, how long callers have to say that they are still there
 -- @arg most count most jobs of each sort in one tick
--- @derives reaped_at, low_running, batch, batch_ended, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts, input, inputs, input_bytes, hooked, deliveries
+-- @derives reaped_at, low_running, leases, deadlines, held, holders, owed, results, result_bytes, job, queue, newer, lanes, lane, idle, backlog, unfinished, done, moved, dead, models, serving, counts, input, inputs, input_bytes, hooked, deliveries
 -- @returns {0, requeued, lost, expired, abandoned, {{id, attempt, worker, claimed_at, now, request_id, trace}, …}, {model, needs, queued, live workers, low}, …} first each attempt whose lease lapsed; how many queued jobs need which version of the params, and how many workers read it, low 1: of those of low priority, and of the workers that take such; {0} where it was not this call's turn
 local period_ms, lease_ms, gap_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local hold_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])

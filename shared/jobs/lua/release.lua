@@ -6,7 +6,7 @@
 -- @arg holder string the process that held the call
 -- @arg grace_ms ms the grace; 0: cancel at once; -1: the job goes on whoever has gone
 -- @arg told flag 1: the caller knows the job's id from now on, and can fetch what becomes of it
--- @derives job, held, holders, unanswered, leases, low_running, batch, batch_ended, deadlines, unfinished, owed, done, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes, hooked, deliveries
+-- @derives job, held, holders, unanswered, leases, low_running, deadlines, unfinished, owed, done, queue, newer, lanes, lane, idle, backlog, counts, input, inputs, input_bytes, hooked, deliveries
 -- @returns {0, status}; {-1} no such job
 local job, holders, grace_ms = read(ARGV[2]), key('holders', ARGV[2]), tonumber(ARGV[4])
 if not job then return {-1} end

@@ -362,30 +362,3 @@ def test_no_script_of_before_comes_upon_a_low_job(caller: Caller) -> None:
 
     assert not names(caller) & {"queue:m", "newer:m", "lanes:m", "lanes:m@2", "lane:m:owner", "backlog:m"}
     assert not names(caller) & {"unfinished:owner", "owed:owner"}
-
-
-# --- of a batch
-
-
-def test_the_end_of_a_line_is_noted_with_its_batch(caller: Caller, store: WorkerStore) -> None:
-    batch, ended = caller.keys.batch("b"), caller.keys.batch_ended("b")
-    caller.client.hset(batch, "lines", 3)
-    jobs = [caller.submit(low=True, batch="b", line=line) for line in range(3)]
-    finish(store, claim(store))
-    store.fail(claim(store).attempts[0], code="c", message="m")
-    caller.cancel(jobs[2])
-
-    ends = ("succeeded", "failed", "cancelled")
-    noted = {str(line).encode(): f"{jobs[line]} {ends[line]}".encode() for line in range(3)}
-    assert caller.client.hgetall(ended) == noted
-    assert 29 * 86400 < caller.client.ttl(ended) <= 30 * 86400
-    assert caller.client.hgetall(batch) == {
-        b"lines": b"3",
-        **{end.encode(): b"1" for end in ends},
-    }
-
-
-def test_a_batch_that_is_gone_is_not_made_again(caller: Caller) -> None:
-    caller.cancel(caller.submit(low=True, batch="b", line=7))
-
-    assert caller.client.exists(caller.keys.batch("b")) == 0
