@@ -78,10 +78,10 @@ def create_app(settings: Settings) -> FastAPI:
         # To which address? The one in the request may be anybody's.
         redirect_slashes=False,
     )
-    max_n = settings.api.max_n
+    max_n, by_url = settings.api.max_n, settings.results.by_default
     for router in (
-        generations.make_router(GenerationRequest.with_max_n(max_n)),
-        edits.make_router(EditRequest.with_max_n(max_n)),
+        generations.make_router(GenerationRequest.with_max_n(max_n, by_url=by_url)),
+        edits.make_router(EditRequest.with_max_n(max_n, by_url=by_url)),
         jobs.router,
         objects.router,
         files.router,

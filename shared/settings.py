@@ -465,6 +465,11 @@ class ResultSettings(Section):
     upload_retry_s: float = Field(
         60.0, ge=0, description="a picture that cannot be written for so long fails its job: upload_failed"
     )
+    by_default: bool = Field(
+        default=False,
+        description="who says no response_format gets addresses too: for clients that read nothing else, "
+        "as LangChain's",
+    )
     delete_expired: bool = Field(
         default=True, description="delete what has expired; off where a rule of the bucket does it"
     )
@@ -477,6 +482,13 @@ class ResultSettings(Section):
             msg = "it is the whole path of a folder, as /var/lib/darkroom/results, or s3://bucket/prefix"
             raise ValueError(msg)
         return value
+
+    @model_validator(mode="after")
+    def _default_needs_a_place(self) -> Self:
+        if self.by_default and not self.urls:
+            msg = "results.by_default wants a store to be named with results.urls"
+            raise ValueError(msg)
+        return self
 
     @field_validator("s3_endpoint", "s3_public_endpoint")
     @classmethod

@@ -390,7 +390,20 @@ class GenerationRequest(BaseModel):
         )
 
     @classmethod
-    def with_max_n(cls, max_n: int) -> type[Self]:
-        """Return this body with another limit of ``n``."""
-        n = (Whole, Field(1, ge=1, le=max_n, description="Number of images."))
-        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, n=n)
+    def with_max_n(cls, max_n: int, *, by_url: bool = False) -> type[Self]:
+        """Return this body with another limit of ``n``.
+
+        Args:
+            max_n: the limit.
+            by_url: whether a request that does not say how images come back gets addresses.
+        """
+        fields: dict[str, Any] = {
+            "n": (Whole, Field(1, ge=1, le=max_n, description="Number of images.")),
+        }
+        if by_url:
+            told = cls.model_fields["response_format"].description
+            fields["response_format"] = (
+                Annotated[ResponseFormat, Spelled()],
+                Field(ResponseFormat.URL, description=told),
+            )
+        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, **fields)

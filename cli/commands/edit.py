@@ -89,6 +89,7 @@ def edit(  # noqa: PLR0913 -- one parameter an option, one option a documented f
         "user": user,
         "seed": seed,
         "negative_prompt": negative_prompt,
+        "response_format": "b64_json",  # it may not be the default
     }
     fields = {name: str(value) for name, value in choices.items() if value is not None}
     check_text(fields)

@@ -67,6 +67,7 @@ def generate(  # noqa: PLR0913 -- one parameter an option, one option a document
         "user": user,
         "seed": seed,
         "negative_prompt": negative_prompt,
+        "response_format": "b64_json",  # it may not be the default
     }
     body: Json = {"prompt": prompt, **{name: value for name, value in choices.items() if value is not None}}
     check_text(body)

@@ -29,6 +29,20 @@ def service(valkey: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def by_url(valkey: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A tiny model, whose pictures are addresses where a caller does not say otherwise."""
+    folder = tmp_path_factory.mktemp("by-url")
+    settings = {
+        "DARKROOM_REDIS__PREFIX": "by-url:",
+        "DARKROOM_MODELS__CATALOGUE": str(write_catalogue(folder / "models", tiny={})),
+        "DARKROOM_RESULTS__URLS": str(folder / "results"),
+        "DARKROOM_RESULTS__BY_DEFAULT": "true",
+    }
+    with RunningService(folder, valkey.url, **settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Programs for Node, with their clients."""
     return javascript_of(CLIENTS / "javascript", tmp_path_factory.mktemp("javascript"))

@@ -144,3 +144,12 @@ def test_litellm_s_proxy_does_not_take_what_the_service_lacks_for_its_death(
         )
 
         assert look(draw())[0] == "PNG"
+
+
+def test_langchain_s_wrapper_which_reads_addresses_alone(by_url: RunningService, tmp_path: Path) -> None:
+    python = python_with("langchain", "langchain-community==0.4.2", f"openai=={OFFICIAL[-1]}")
+
+    (call,) = told(run(by_url, tmp_path, python, CLIENTS / "langchain_wrapper.py", tmp_path))
+
+    assert len(set(call["urls"])) == 2
+    assert drawn(tmp_path) == {"langchain-0", "langchain-1"}

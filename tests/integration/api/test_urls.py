@@ -14,6 +14,7 @@ import pytest
 
 from cli.keyholder import Keyholder
 from shared.jobs.keys import Keys
+from shared.settings import ResultSettings
 from tests.http_caller import JOBS, Response, assert_error
 from tests.integration.conftest import Serve, Service
 from tests.odd_pictures import plain
@@ -381,3 +382,23 @@ def test_a_failed_upload_is_an_error_of_the_job(serve: Serve, folder: Path) -> N
     answer = call.result()
     assert_error(answer, 500, "upload_failed", kind="server_error")
     assert answer.headers["x-should-retry"] == "false"
+
+
+def test_where_addresses_are_the_default_only_who_asks_gets_base64(serve: Serve, tmp_path: Path) -> None:
+    service = serve(results={"urls": str(tmp_path), "by_default": True})
+    with service.worker.serving():
+        for said in ({}, {"response_format": None}, {"response_format": ""}, {"response_format": "url"}):
+            assert anybody("GET", one_url(service.caller.generate(seed=7, **said))).content.endswith(b" 7")
+        form = {"prompt": "blue", "seed": "7"}
+        edit = service.caller.http.post(EDITS, data=form, files={"image": ("a.png", plain())})
+        assert anybody("GET", one_url(edit)).content == b"blue 7"
+        told = service.caller.generate(response_format="b64_json", seed=7)
+    assert told.json()["data"] == [{"b64_json": base64.b64encode(b"a tiny picture 7").decode()}]
+    document = service.caller.http.get("/openapi.json").json()
+    how = document["components"]["schemas"]["GenerationRequest"]["properties"]["response_format"]
+    assert how["default"] == "url"
+
+
+def test_no_default_without_a_place() -> None:
+    with pytest.raises(ValueError, match=r"results\.urls"):
+        ResultSettings(by_default=True)

@@ -52,7 +52,7 @@ def test_an_option_is_sent_as_the_field_it_names(
     result = darkroom("generate", "a swan", "-o", "swan", option, value, "--base-url", service.url)
 
     assert result.exit_code == 0, result.output
-    assert service.bodies() == [{"prompt": "a swan", field: sent}]
+    assert service.bodies() == [{"prompt": "a swan", field: sent, "response_format": "b64_json"}]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,8 @@ def test_the_name_of_the_file_says_the_format(
 
     darkroom("generate", "a swan", "-o", name, "--base-url", service.url)
 
-    assert service.bodies() == [{"prompt": "a swan", "output_format": sent}]
+    told = {"output_format": sent, "response_format": "b64_json"}
+    assert service.bodies() == [{"prompt": "a swan", **told}]
 
 
 def test_who_asks_is_sent_in_the_documented_headers(service: FakeService, darkroom: Darkroom) -> None:

@@ -6,7 +6,7 @@ const NUMBERS = ["n", "output_compression", "partial_images", "seed", "strength"
 // How much is redrawn where the service does not say it of the model.
 const STRENGTH = 0.8;
 // Said even where it is the default of the page, because the API's own default differs.
-const API_DEFAULTS = { partial_images: "0", model: "" };
+const API_DEFAULTS = { partial_images: "0", model: "", response_format: "" };
 const PRESETS = ["512x512", "768x768", "1024x1024", "1024x1536", "1536x1024", "1024x1792", "1792x1024", "2048x2048"];
 
 export class Composer {
