@@ -172,6 +172,7 @@ class Cluster:
             "WEBHOOKS__TIMEOUT_S": "2",
             "WEBHOOKS__FIRST_PAUSE_S": "0.2",
             "WEBHOOKS__LOOK_S": "0.1",
+            "BATCHES__LOOK_S": "0.1",
         }
         command = (sys.executable, "-m", "celery", "-A", "courier.main", "worker")
         return self._add(name, command, proxied=proxied, settings={**quick, **settings}, tells=True)
