@@ -296,6 +296,19 @@ class WebhooksView(BaseModel):
     given_up: int
 
 
+class BatchesView(BaseModel):
+    """Batches."""
+
+    unfinished: int = Field(description="Batches that have not ended.")
+    late_s: float = Field(
+        description="How long a courier could have worked on the first of them; 0: none is late."
+    )
+    completed: int = Field(description="Since the store is there; so are the next three.")
+    failed: int
+    expired: int
+    cancelled: int
+
+
 class OperatorView(BaseModel):
     """What the whole service does now."""
 
@@ -304,6 +317,7 @@ class OperatorView(BaseModel):
     workers: list[WorkerView]
     errors: list[FailureView]
     webhooks: WebhooksView
+    batches: BatchesView
 
 
 class UsageAmounts(BaseModel):

@@ -18,6 +18,7 @@ from api.schemas import ErrorBody
 from api.store.observation import ObservationStore, ObservationStoreDep, Tallies
 from api.store.overview import Overview
 from api.store.webhooks import WebhookState
+from api.store.underway import BatchState
 from shared.errors import StoreUnavailable
 from shared.printable import printable
 
@@ -101,7 +102,8 @@ async def _of_the_store(observation: ObservationStore, live_s: float) -> list[Me
     try:
         seen = await observation.overview(live_s)
         of_jobs = _of_jobs(await observation.tallies())
-        found = [*_of_models(seen), *_of_workers(seen), *_of_webhooks(seen.webhooks), *of_jobs]
+        found = [*_of_models(seen), *_of_workers(seen), *_of_webhooks(seen.webhooks)]
+        found += [*_of_batches(seen.batches), *of_jobs]
     except StoreUnavailable:
         up.add_metric([], 0)
         return [up]
@@ -137,6 +139,17 @@ def _of_webhooks(seen: WebhookState) -> Iterator[Metric]:
     for outcome in ("delivered", "failed", "given_up"):
         tries.add_metric([outcome], getattr(seen, outcome))
     yield tries
+
+
+def _of_batches(seen: BatchState) -> Iterator[Metric]:
+    yield _gauge("darkroom_batches_unfinished", "Batches that have not ended.", seen.unfinished)
+    yield _gauge(
+        "darkroom_batches_late_seconds", "How long the first of them could have been worked on.", seen.late_s
+    )
+    ended = CounterMetricFamily("darkroom_batches_ended", "Batches that ended.", labels=["status"])
+    for status in ("completed", "failed", "expired", "cancelled"):
+        ended.add_metric([status], getattr(seen, status))
+    yield ended
 
 
 def _of_jobs(tallies: Tallies) -> Iterator[Metric]:

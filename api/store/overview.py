@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from api.schemas import RunsAs
 from api.store.client import StoreClient
+from api.store.underway import BatchState, ask_batches, batch_state
 from api.store.webhooks import WebhookState, ask_webhooks, webhook_state
 from api.store.workers import said_tunings
 
@@ -82,6 +83,7 @@ class Overview:
     workers: tuple[WorkerState, ...]
     errors: tuple[Failure, ...]
     webhooks: WebhookState
+    batches: BatchState
 
 
 async def overview(client: StoreClient, live_s: float) -> Overview:
@@ -103,6 +105,7 @@ async def overview(client: StoreClient, live_s: float) -> Overview:
             pipe.xrevrange(keys.done, count=_LOOKED_AT),
             pipe.hgetall(keys.eta_error),
             *ask_webhooks(pipe, keys),
+            *ask_batches(pipe, keys),
         )
     )
     now_ms = seconds * 1000 + micros // 1000
@@ -135,7 +138,8 @@ async def overview(client: StoreClient, live_s: float) -> Overview:
         models=_queues(names, queues, running, missed, reads, now_ms),
         workers=workers,
         errors=_failures(failed, rest[len(leased) :]),
-        webhooks=webhook_state(told, now_ms),
+        webhooks=webhook_state(told[:-3], now_ms),
+        batches=batch_state(told[-3:], now_ms),
     )
 
 

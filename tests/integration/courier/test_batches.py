@@ -444,3 +444,29 @@ def test_nothing_is_left_in_redis_but_the_batch(batching: Begin) -> None:
     assert client.keys(key("unfinished_batches", "*")) == []
     assert client.ttl(key("batch", batch.id)) > 0
     assert client.ttl(key("file", batch.input_file_id)) > 0
+
+
+def test_the_operator_sees_batches_and_their_ends(batching: Begin) -> None:
+    service = batching()
+    http = service.service.caller.http
+    service.begin([line("a")])
+    service.begin(b"{")
+
+    before = http.get("/v1/operator").json()["batches"]
+    with service.clerk(), service.service.worker.serving():
+        wait_until(lambda: http.get("/v1/operator").json()["batches"]["unfinished"] == 0, 20, "their ends")
+    after = http.get("/v1/operator").json()["batches"]
+
+    assert before["unfinished"] == 2
+    assert before["late_s"] >= 0
+    assert after == {
+        "unfinished": 0,
+        "late_s": 0,
+        "completed": 1,
+        "failed": 1,
+        "expired": 0,
+        "cancelled": 0,
+    }
+    shown = http.get("/metrics").text
+    assert 'darkroom_batches_ended_total{status="completed"} 1.0' in shown
+    assert "darkroom_batches_unfinished 0.0" in shown

@@ -32,7 +32,7 @@ export class OperatorView {
     }
   }
 
-  show({ at, models, workers, errors, webhooks }) {
+  show({ at, models, workers, errors, webhooks, batches }) {
     this.say("operator-at", `As of ${clock(at)}, renewed every ${PERIOD_MS / 1000} seconds`);
     tiles("tiles", [
       ["queued", sum(models, "queued")],
@@ -41,6 +41,7 @@ export class OperatorView {
       ["of the batches filled", `${filled(workers)} %`],
       ["recent errors", errors.length, errors.length > 0],
       ...(webhooks.pending ? [["webhooks to be told", webhooks.pending, webhooks.late_s > 60]] : []),
+      ...(batches.unfinished ? [["unfinished batches", batches.unfinished, batches.late_s > 60]] : []),
     ]);
     const headings = ["Model", "# Queued", "# Running", "Oldest waits", "# Workers", "# Predictions off by"];
     table("queues", headings, models.map((each) => [
