@@ -17,8 +17,8 @@ from api.provided import SettingsDep
 from api.schemas import ErrorBody
 from api.store.observation import ObservationStore, ObservationStoreDep, Tallies
 from api.store.overview import Overview
-from api.store.webhooks import WebhookState
 from api.store.underway import BatchState
+from api.store.webhooks import WebhookState
 from shared.errors import StoreUnavailable
 from shared.printable import printable
 

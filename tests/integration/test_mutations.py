@@ -121,23 +121,52 @@ OF_LOW = {
         "if not job.low then learn('latency'",
         "if true then learn('latency'",
     ),
-    "guard of a batch that is gone": (
+}
+
+# And of what others are told.
+OF_WEBHOOKS = {
+    "once of a job's end": (
         "prelude.lua",
-        "if redis.call('EXISTS', batch) == 1 then",
+        "if redis.call('ZREM', key('hooked'), job.id) == 1 then",
         "if true then",
+    ),
+    "token compare of settle": ("settle.lua", "if v[1] ~= ARGV[3] then return {-2} end", ""),
+    "guard of what is noted once": (
+        "settle.lua",
+        "if v[4] == ARGV[3] then return {0, delivery.state} end",
+        "",
+    ),
+    "end of a delivery": ("settle.lua", "redis.call('ZREM', key('deliveries'), job.id)\nend", "end"),
+    "time to give up": (
+        "settle.lua",
+        "outcome == 'retry' and now + pause_ms <= tonumber(v[3]) + tonumber(ARGV[8])",
+        "outcome == 'retry'",
+    ),
+    "lease of a try": ("collect.lua", "redis.call('ZADD', key('deliveries'), now + lease_ms, job.id)", ""),
+    "choice of events": ("collect.lua", "or not is_wanted(job, cjson.decode(hook))", ""),
+    "bound of an owner's tries": (
+        "collect.lua",
+        "if not busy[job.owner] then return try(job) end",
+        "return try(job)",
+    ),
+    "look for what earlier versions ended": (
+        "dispatch.lua",
+        "if job then redis.call('ZADD', key('deliveries'), now, id) end",
+        "",
     ),
 }
 
 SUITE = ("tests/unit/shared/test_job_scripts.py", "-k", "valkey")
 SUITE_OF_INPUTS = ("tests/unit/shared/test_job_inputs.py",)
 SUITE_OF_LOW = ("tests/unit/shared/test_low_jobs.py", "-k", "valkey")
+SUITE_OF_WEBHOOKS = ("tests/integration/courier/test_deliveries.py", "-k", "not misbehaves and not time")
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code and its tests, to be spoilt."""
     folder = tmp_path_factory.mktemp("mutated")
-    for name in ("shared", "worker", "cli", "api", "tests"):
+    for name in ("shared", "worker", "courier", "cli", "api", "tests"):
         shutil.copytree(REPO_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPO_ROOT / "pyproject.toml", folder)
     return folder
@@ -153,10 +182,11 @@ def red(folder: Path, suite: tuple[str, ...]) -> bool:
 
 @pytest.mark.integration
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("name", [*MUTATIONS, *OF_INPUTS, *OF_LOW])
+@pytest.mark.parametrize("name", [*MUTATIONS, *OF_INPUTS, *OF_LOW, *OF_WEBHOOKS])
 def test_a_guard_taken_out_is_noticed(copy: Path, name: str) -> None:
-    script, text, instead = {**MUTATIONS, **OF_INPUTS, **OF_LOW}[name]
-    suite = SUITE_OF_LOW if name in OF_LOW else SUITE_OF_INPUTS if name in OF_INPUTS else SUITE
+    script, text, instead = {**MUTATIONS, **OF_INPUTS, **OF_LOW, **OF_WEBHOOKS}[name]
+    suites = {SUITE_OF_INPUTS: OF_INPUTS, SUITE_OF_LOW: OF_LOW, SUITE_OF_WEBHOOKS: OF_WEBHOOKS}
+    suite = next((each for each, of in suites.items() if name in of), SUITE)
     path = copy / "shared" / "jobs" / "lua" / script
     whole = path.read_text(encoding="utf-8")
     assert whole.count(text) == 1
