@@ -19,6 +19,7 @@ log = get_logger(__name__)
 KEEP_S: Final = 30.0
 """While Redis is away, how a try went is kept for so long."""
 _NO_SECRET: Final = "there is no secret any more that could sign it"  # noqa: S105 - and this is none
+_CRASHED: Final = "this service could not send it"
 
 T = TypeVar("T")
 
@@ -52,9 +53,8 @@ class Rounds:
             log.warning("deliveries.paused")
 
     def _deliver(self, due: Due) -> None:
-        target = Target(due.hook.url)
         began = time.monotonic()
-        status, outcome, error, pause = self._try(due, target)
+        status, outcome, error, pause = self._try(due)
         state = self._settle(due, outcome, status=status, error=error, pause=pause)
         write = log.info if outcome == "delivered" else log.warning
         # The host alone: paths and queries of webhooks are often secrets.
@@ -62,7 +62,7 @@ class Rounds:
             "webhook.tried",
             job_id=due.record.id,
             request_id=due.record.request_id,
-            host=target.host,
+            host=_host(due.hook.url),
             attempt=due.attempts,
             status=status or None,
             reason=error or None,
@@ -70,14 +70,24 @@ class Rounds:
             took_s=round(time.monotonic() - began, 3),
         )
 
-    def _try(self, due: Due, target: Target) -> tuple[int, Outcome, str, float]:
+    def _try(self, due: Due) -> tuple[int, Outcome, str, float]:
         """Try once; return the status or 0, what to do now, why it was not delivered, and the pause."""
+        try:
+            return self._sent(due)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # A bug, or what a later version wrote: it holds up no other, and is given up like any other.
+            log.exception("delivery.crashed", job_id=due.record.id)
+            return 0, "retry", _CRASHED, pause_s(due.attempts, None, self._settings)
+
+    def _sent(self, due: Due) -> tuple[int, Outcome, str, float]:
         signing = self._store.signing(due.hook.signer)
         if signing is None:
             return 0, "never", _NO_SECRET, 0.0
         sent = message(event(due.record, self._public_url), due.at, signing.at(due.at))
         try:
-            answer = self._sender.post(target, sent.headers, sent.body)
+            answer = self._sender.post(Target(due.hook.url), sent.headers, sent.body)
         except Undelivered as failure:
             return 0, "retry", failure.reason, pause_s(due.attempts, None, self._settings)
         outcome: Outcome = "delivered" if answer.taken else "never" if answer.gone else "retry"
@@ -93,6 +103,13 @@ class Rounds:
             return "late"
         except StoreUnavailable:
             return "unknown"
+
+
+def _host(url: str) -> str:
+    try:
+        return Target(url).host
+    except ValueError:
+        return "?"
 
 
 def _reason(answer: Answer) -> str:

@@ -323,7 +323,7 @@ def test_an_owner_whose_receivers_hang_delays_nobody_else(make_post: MakePost, r
     post.sign()
     with Receiver() as slow:
         slow.usual = hang(1.5)
-        for _ in range(20):
+        for _ in range(8):
             post.submit(slow.url, owner="hanging")
             post.succeed()
         other = post.submit(receiver.url, owner="other")
@@ -341,6 +341,27 @@ def test_an_owner_whose_receivers_hang_delays_nobody_else(make_post: MakePost, r
     assert took_s < 1
     assert post.delivery(other)["state"] == "delivered"
     assert len(slow.received) <= 4
+
+
+def test_what_cannot_be_sent_holds_up_no_other_and_is_given_up_in_the_end(
+    make_post: MakePost, receiver: Receiver
+) -> None:
+    post = make_post(first_pause_s=0.05, give_up_s=0.3)
+    post.sign()
+    odd = post.submit("later+https://shop.example/")
+    post.succeed()
+    post.submit(receiver.url)
+    post.succeed()
+
+    post.rounds.go()
+    assert len(receiver.received) == 1
+    assert post.delivery(odd)["error"] == "this service could not send it"
+
+    def given_up() -> bool:
+        post.rounds.go()
+        return bool(post.delivery(odd)["state"] == "given_up")
+
+    wait_until(given_up)
 
 
 def test_a_job_without_a_webhook_is_no_delivery(post: Post) -> None:
