@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.processes import stop_together
+from cli.valkey import EmbeddedServer
 from shared.settings import REPO_ROOT
-from tests.service import RunningService
+from tests.e2e.guarded import LIGHT_WORKER
+from tests.service import RunningService, process
 
 EXAMPLES = REPO_ROOT / "examples"
+COURIER = (sys.executable, "-m", "celery", "-A", "courier.main", "worker")
 JAVASCRIPT = EXAMPLES / "openai_javascript"
 
 
@@ -128,6 +133,36 @@ def test_an_edit_with_the_official_client(tiny_service: RunningService, tmp_path
     run(tiny_service, tmp_path, sys.executable, EXAMPLES / "openai_edit.py")
 
     assert_edited(tmp_path)
+
+
+@pytest.fixture
+def batching_service(valkey: EmbeddedServer, tmp_path: Path) -> Iterator[RunningService]:
+    """A service with a place for results and a courier; what it draws is light."""
+    light = REPO_ROOT / "tests" / "faults" / "catalogue.toml"
+    settings = {
+        "DARKROOM_REDIS__PREFIX": "e2e-batches:",
+        "DARKROOM_MODELS__CATALOGUE": str(light),
+        "DARKROOM_MODELS__ENABLED": '["light"]',
+        "DARKROOM_RESULTS__URLS": str(tmp_path / "objects"),
+        "FAULTS_EVENTS": str(tmp_path / "events.jsonl"),
+        "FAULTS_CAPACITY": "2",
+    }
+    with RunningService(tmp_path, valkey.url, worker_command=LIGHT_WORKER, **settings) as service:
+        courier = process("courier", COURIER, tmp_path, **service.environment)
+        courier.start()
+        yield service
+        stop_together([courier], 10)
+
+
+def test_a_batch_with_the_official_client(batching_service: RunningService, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    said = run(batching_service, pictures, sys.executable, EXAMPLES / "openai_batch.py")
+
+    assert "completed 3 of 3" in said
+    names = ("black-swan.png", "white-heron.png", "red-robin.png")
+    drawn = ("PNG", (512, 512), "RGB")
+    assert {file.name: look(file) for file in pictures.iterdir()} == dict.fromkeys(names, drawn)
 
 
 @pytest.fixture(scope="session")

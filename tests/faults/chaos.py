@@ -19,6 +19,7 @@ from typing import Final
 
 from shared.settings import REPO_ROOT
 from tests.faults.checker import Checker
+from tests.faults.harness.batches import BatchLoad
 from tests.faults.harness.cluster import PREFIX, Cluster
 from tests.faults.harness.lasting import lasting
 from tests.faults.harness.load import Load
@@ -49,12 +50,16 @@ class Outcome:
     settled_s: float
     edits: int = 0
     """How many of the jobs began with pictures."""
+    batches: int = 0
+    lines: int = 0
+    """Of how many batches, and lines in them, each line was to be answered once."""
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}, {self.seconds:g} s: {sum(self.faults.values())} faults",
-            f"{self.accepted} jobs accepted, {self.edits} of them edits",
+            f"{self.accepted} jobs accepted, {self.edits} of all edits",
+            f"{self.batches} batches with {self.lines} lines",
             f"all ended {self.settled_s:.1f} s after everything was mended",
             "faults: " + ", ".join(f"{kind} {times}" for kind, times in sorted(self.faults.items())),
             "jobs: " + ", ".join(f"{status} {times}" for status, times in self.statuses.most_common()),
@@ -79,9 +84,12 @@ class Run:
         """Break things, stop, and look."""
         load = Load(self._seed, self._urls(), OWNERS)
         load.start()
+        batches = BatchLoad(self._seed, self._urls())
+        batches.start()
         nurse = asyncio.create_task(self._restart_the_dead())
         await self._break_things()
         await load.stop(120)
+        await batches.stop()
         nurse.cancel()
         self._cluster.mend()
         mended_at = time.monotonic()
@@ -95,6 +103,7 @@ class Run:
         problems += checker.problems(
             load.accepted, self._cluster.events.all(), forgotten_at_ms=self._mischief.forgotten_at_ms
         )
+        problems += await batches.problems(self._cluster.nodes["api-1"].url)
         problems += self._threads()
         problems += self._crashes()
         problems += [f"the upload {path} is left" for path in self._cluster.uploads()]
@@ -107,6 +116,8 @@ class Run:
             accepted=len(set(load.accepted)),
             settled_s=settled_s,
             edits=checker.edits(),
+            batches=len(batches.made),
+            lines=sum(map(len, batches.made.values())),
             problems=problems,
         )
 
@@ -155,7 +166,15 @@ async def _quiet(checker: Checker, accepted: list[str]) -> bool:
 
 def run(folder: Path, seed: int, seconds: float, workers: int) -> Outcome:
     """Start a cluster, run chaos on it and return what was found."""
-    with Cluster(folder, WORKER__STALL_S="12", WORKER__DRAIN_S="2", JOBS__ABANDON_GRACE_S="2") as cluster:
+    settings = {
+        "WORKER__STALL_S": "12",
+        "WORKER__DRAIN_S": "2",
+        "JOBS__ABANDON_GRACE_S": "2",
+        "RESULTS__URLS": str(folder / "objects"),
+        "BATCHES__WINDOW": "16",
+        "BATCHES__LEASE_S": "3",
+    }
+    with Cluster(folder, **settings) as cluster:
         cluster.add_api("api-1")
         cluster.add_api("api-2", proxied=True)
         cluster.add_api(HASTY, JOBS__DEADLINE_S="1.5", JOBS__MAX_QUEUED="4")
@@ -166,6 +185,8 @@ def run(folder: Path, seed: int, seconds: float, workers: int) -> Outcome:
                 capacity=1 + number % 2,
                 clock_offset_s=HOUR_S if number == workers else 0.0,
             )
+        for number in (1, 2):
+            cluster.add_courier(f"courier-{number}", proxied=number == 2)
         cluster.wait_ready()
         outcome = asyncio.run(Run(cluster, seed, seconds).run())
         if outcome.problems:

@@ -33,6 +33,8 @@ redis.call('HSET', KEYS[1], unpack(flat))
 local order = redis.call('INCR', key('order'))
 redis.call('ZADD', key('batches'), now, id)
 redis.call('ZADD', key('batches', owner), order, id)
+redis.call('ZREMRANGEBYRANK', key('batches', owner), 0, -1001)
+redis.call('PERSIST', key('batches', owner))
 redis.call('ZADD', key('unfinished_batches', owner), order, id)
 -- The file stays until the batch has ended, whatever was said of it: its lines are read to the end, and once more.
 redis.call('HINCRBY', file, 'readers', 1)

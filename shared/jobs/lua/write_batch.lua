@@ -40,6 +40,7 @@ redis.call('ZREM', key('batches'), id)
 redis.call('ZREM', key('unfinished_batches', v[1]), id)
 redis.call('DEL', pending, refused)
 redis.call('PEXPIRE', KEYS[1], ARGV[12])
+if redis.call('EXISTS', key('unfinished_batches', v[1])) == 0 then redis.call('PEXPIRE', key('batches', v[1]), ARGV[12]) end
 count('', 'batches', redis.call('HGET', KEYS[1], 'status'))
 -- The file may go from now on: when it was to, or in a while where that has passed.
 local file, name = key('file', v[5]), 'files/' .. v[5]
