@@ -90,6 +90,7 @@ class Run:
         await self._break_things()
         await load.stop(120)
         await batches.stop()
+        nurse.cancel()
         self._cluster.mend()
         mended_at = time.monotonic()
         checker = Checker(self._cluster.store, PREFIX, self._cluster.results)
@@ -98,8 +99,6 @@ class Run:
             await wait_until_async(lambda: _quiet(checker, load.accepted), SETTLE_S)
         except AssertionError:
             problems.append(f"unsettled after {SETTLE_S:g} s: {checker.unsettled(load.accepted)[:20]}")
-        # Until then: lines of batches that kill workers are still drawn.
-        nurse.cancel()
         settled_s = time.monotonic() - mended_at
         problems += checker.problems(
             load.accepted, self._cluster.events.all(), forgotten_at_ms=self._mischief.forgotten_at_ms

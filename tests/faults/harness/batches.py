@@ -18,7 +18,8 @@ LINES: Final = (5, 40)
 PAUSE_S: Final = (1.0, 6.0)
 CANCELLED: Final = 0.2
 """How many of them are cancelled."""
-_POISONS: Final = ("poison:raise", "poison:oom-once", "poison:kill", "n:wrong")
+# None that kills: batches are drawn to their end when nobody restarts workers any more.
+_POISONS: Final = ("poison:raise", "poison:oom-once", "n:wrong")
 _REFUSED: Final = frozenset({429, 503})
 _ENDS: Final = frozenset({"completed", "cancelled"})
 
