@@ -5,6 +5,7 @@ The documented errors become one exception with the service's own words.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -24,6 +25,8 @@ _NOT_READY: Final = 503
 _GENERATIONS: Final = "/v1/images/generations"
 _EDITS: Final = "/v1/images/edits"
 _JOBS: Final = "/v1/images/jobs"
+_FILES: Final = "/v1/files"
+_BATCHES: Final = "/v1/batches"
 
 Json = dict[str, Any]
 
@@ -146,6 +149,47 @@ class Client:
             self._http.build_request("GET", f"{_job_path(job_id)}/result", timeout=_RESULT_TIMEOUT_S)
         )
 
+    def upload(self, file: Path) -> Json:
+        """Upload the lines of a batch; return the file as the service has it."""
+        with file.open("rb") as lines:
+            parts = {"file": (file.name, lines, "application/jsonl")}
+            return self._json(
+                self._http.build_request(
+                    "POST", _FILES, data={"purpose": "batch"}, files=parts, timeout=_UPLOAD_TIMEOUT
+                )
+            )
+
+    def begin_batch(self, file_id: str, endpoint: str) -> Json:
+        """Begin a batch of an uploaded file; return it."""
+        body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"}
+        return self._json(self._http.build_request("POST", _BATCHES, json=body))
+
+    def batch(self, batch_id: str) -> Json:
+        """Return a batch as it is now."""
+        return self._json(self._http.build_request("GET", f"{_BATCHES}/{quote(batch_id, safe='')}"))
+
+    def cancel_batch(self, batch_id: str) -> Json:
+        """Cancel a batch; return it as it is then."""
+        path = f"{_BATCHES}/{quote(batch_id, safe='')}/cancel"
+        return self._json(self._http.build_request("POST", path))
+
+    def download(self, file_id: str, file: Path) -> None:
+        """Write what is in a file of the service to one here."""
+        path = f"{_FILES}/{quote(file_id, safe='')}/content"
+        answer = self._send(self._http.build_request("GET", path, timeout=_RESULT_TIMEOUT_S), stream=True)
+        try:
+            if not answer.is_success:
+                answer.read()
+                _checked(answer)
+            with file.open("wb") as written:
+                for piece in answer.iter_bytes():
+                    written.write(piece)
+        except httpx2.TransportError as error:
+            msg = f"the service at {self._address} broke off while {file.name} was fetched"
+            raise ServiceUnreachable(msg) from error
+        finally:
+            answer.close()
+
     def models(self) -> list[Json]:
         """Return the models that the service offers."""
         found: list[Json] = self._json(self._http.build_request("GET", "/v1/models"))["data"]
@@ -169,14 +213,14 @@ class Client:
     def _json(self, request: httpx2.Request) -> Json:
         return _checked(self._send(request))
 
-    def _send(self, request: httpx2.Request) -> httpx2.Response:
+    def _send(self, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
         """Send a request and translate the driver's errors.
 
         Raises:
             ServiceUnreachable: There was no answer.
         """
         try:
-            return self._http.send(request)
+            return self._http.send(request, stream=stream)
         except httpx2.TimeoutException as error:
             msg = f"the service at {self._address} did not answer in time"
             raise ServiceUnreachable(msg) from error

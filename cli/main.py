@@ -2,7 +2,7 @@
 
 import typer
 
-from cli.commands import jobs, keys, models, webhooks
+from cli.commands import batch, jobs, keys, models, webhooks
 from cli.commands.acl import acl
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
@@ -25,3 +25,4 @@ app.add_typer(keys.app, name="keys", help="Make, list and revoke API keys.")
 app.add_typer(models.app, name="models", help="List the models; fetch the weights of one.")
 app.add_typer(webhooks.app, name="webhooks", help="Show webhooks while developing what receives them.")
 app.add_typer(jobs.app, name="jobs", help="List, show and cancel your jobs.")
+app.add_typer(batch.app, name="batch", help="Draw the lines of a file when nobody waits.")
