@@ -51,11 +51,12 @@ class Asking:
             RequestValidationError: a field of it is not what it may be.
             Refused: it is not accepted now.
         """
-        body = opened(line, batch.endpoint).body
         if batch.endpoint == EDITS:
+            # Its pictures are nobody's memory but that of the process which takes them out.
             await self._edit(batch, line, caller, job)
         else:
-            await self._submit(batch, _read(self.drawn, body), body, caller, job)
+            fields = opened(line, batch.endpoint).body
+            await self._submit(batch, _read(self.drawn, fields), fields, caller, job)
 
     async def _edit(self, batch: BatchRecord, line: Line, caller: Caller, job: JobLine) -> None:
         async with self.intake.unpacking(line.text, "body") as (received, folder):
