@@ -19,7 +19,7 @@ from courier.batches.drawing import Drawing
 from courier.batches.ending import Ending
 from courier.batches.results import Results
 from courier.batches.turns import Turns
-from shared.errors import BatchNotFound, DarkroomError, LeaseLost, StoreUnavailable
+from shared.errors import BatchNotFound, ConfigurationError, DarkroomError, LeaseLost, StoreUnavailable
 from shared.logs import get_logger
 from shared.settings import Settings
 
@@ -45,8 +45,9 @@ class Clerk(threading.Thread):
 
     @override
     def run(self) -> None:
-        """Work until stopped."""
-        asyncio.run(self._run())
+        """Work until stopped; nothing where there is no place for files."""
+        if self._settings.results.urls:
+            asyncio.run(self._run())
 
     def stop(self) -> None:
         """Stop; what is not done is the next one's."""
@@ -55,7 +56,12 @@ class Clerk(threading.Thread):
             self.join(timeout=_STOP_S)
 
     async def _run(self) -> None:
-        resources = build(self._settings)
+        try:
+            resources = build(self._settings)
+        except ConfigurationError as error:
+            # Whoever is told how jobs ended is told all the same.
+            log.error("batches.impossible", reason=error.message)  # noqa: TRY400 - what is wrong is said
+            return
         turns = _turns(resources)
         if turns is None:
             await resources.close()

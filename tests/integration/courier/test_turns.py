@@ -7,6 +7,7 @@ import pytest
 
 from api.store.batches import BatchStore, Done, Turn
 from api.store.client import StoreClient
+from courier.batches.clerk import Clerk
 from shared.errors import BatchNotFound, LeaseLost
 from shared.redis_clients import async_client
 from tests.integration.api.test_batches import begin, uploaded
@@ -118,3 +119,17 @@ async def test_a_batch_that_is_gone_is_said_to_be(filing: Service, store: BatchS
 
     with pytest.raises(BatchNotFound):
         await store.write(turn, Done())
+
+
+def test_a_courier_that_cannot_draw_says_why_and_goes_on_with_the_rest(
+    filing: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = filing.api.settings
+    models = settings.models.model_copy(update={"catalogue": tmp_path / "nowhere.toml"})
+    clerk = Clerk(settings.model_copy(update={"models": models}))
+
+    clerk.start()
+    clerk.join(timeout=10)
+
+    assert not clerk.is_alive()
+    assert "batches.impossible" in capsys.readouterr().out
