@@ -325,16 +325,24 @@ def test_a_store_that_is_away_is_said_so() -> None:
         is_alive(away, "any")
 
 
-def test_results_lie_in_a_volume_that_the_api_and_the_workers_share(services: Services) -> None:
+def test_results_lie_in_a_volume_that_the_api_the_courier_and_the_workers_share(services: Services) -> None:
     mount = "results:/var/lib/darkroom/results"
-    for name in ("api", "worker"):
+    for name, image in (("api", "api"), ("courier", "api"), ("worker", "worker")):
         assert mount in services[name]["volumes"]
         # Nothing unless it is set where compose runs: then what is set, the secret too.
         of_results = {k: v for k, v in services[name]["environment"].items() if "RESULTS__" in k}
         assert "DARKROOM_RESULTS__S3_SECRET_ACCESS_KEY" in of_results
         assert set(of_results.values()) == {None}
-        image = (REPO_ROOT / "deploy" / f"{name}.Dockerfile").read_text()
-        assert "install --directory --owner darkroom --group darkroom /var/lib/darkroom/results" in image
+        file = (REPO_ROOT / "deploy" / f"{image}.Dockerfile").read_text()
+        assert "install --directory --owner darkroom --group darkroom /var/lib/darkroom/results" in file
+
+
+def test_the_courier_knows_callers_and_models_as_the_api_does(services: Services) -> None:
+    """A line of a batch is whose the API says it is, and drawn by what the API offers."""
+    api, courier = services["api"], services["courier"]
+    salt = "DARKROOM_API__OWNER_SALT"
+    assert courier["environment"][salt] == api["environment"][salt]
+    assert set(courier["volumes"]) == set(api["volumes"])
 
 
 def test_with_s3_outside_workers_reach_a_network_that_is_not_the_store_s() -> None:

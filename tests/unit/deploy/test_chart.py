@@ -231,12 +231,12 @@ def test_the_chart_is_of_this_version_and_its_defaults_are_the_service_s() -> No
     assert float(drain_s) == WorkerSettings().drain_s
 
 
-def test_a_folder_of_results_is_one_volume_of_the_api_and_of_every_worker() -> None:
+def test_a_folder_of_results_is_one_volume_of_the_api_the_courier_and_every_worker() -> None:
     for name, template in pods(release("everything")):
         (container,) = template["spec"]["containers"]
         mounts = {each["name"]: each["mountPath"] for each in container.get("volumeMounts", ())}
         claims = [each for each in template["spec"].get("volumes", ()) if each["name"] == "results"]
-        if name.endswith("-api") or "worker" in name:
+        if name.endswith(("-api", "-courier")) or "worker" in name:
             assert mounts["results"] == "/var/lib/darkroom/results"
             assert claims == [{"name": "results", "persistentVolumeClaim": {"claimName": "results"}}]
         else:
@@ -247,7 +247,7 @@ def test_a_folder_of_results_is_one_volume_of_the_api_and_of_every_worker() -> N
 def test_the_key_of_a_bucket_is_from_the_secret_for_those_who_need_it() -> None:
     for name, template in pods(release("external")):
         found = variables(template)
-        needs_it = name.endswith("-api") or "worker" in name
+        needs_it = name.endswith(("-api", "-courier")) or "worker" in name
         for variable, key in (("ACCESS_KEY_ID", "s3-key-id"), ("SECRET_ACCESS_KEY", "s3-secret")):
             given = found.get(f"DARKROOM_RESULTS__S3_{variable}")
             wanted = {"secretKeyRef": {"name": "from-the-vault", "key": key}}
