@@ -110,11 +110,11 @@ class LocalService:
         """Start the API, the workers and a courier; they are not ready yet.
 
         Args:
-            salt: of the API; default: the one in its environment.
+            salt: of the API and the courier; default: the one in their environment.
         """
         salted = {} if salt is None else {VARIABLE: salt.get_secret_value()}
         workers = [self._program(each.name, _WORKER, each.environment) for each in self.layout.workers]
-        courier = self._program("courier", _COURIER)
+        courier = self._program("courier", _COURIER, salted)
         programs = [self._program("api", _API, salted), *workers, courier]
         for program in programs:
             start_afresh(program.log)
