@@ -4,17 +4,14 @@ A connection error comes out as ``StoreUnavailable``; every call is safe to repe
 """
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import redis
 
-from shared.errors import StoreUnavailable
-from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.jobs.record import FIELDS, JobRecord, parse
-from shared.redis_clients import UNREACHABLE
+from shared.script_runner import ScriptRunner, reaching
 from shared.settings import WebhookSettings
 from shared.webhooks import COURIER_LIVE_S, Hook, Signing
 
@@ -23,7 +20,6 @@ LOOK_AGAIN_S: Final = 30.0
 _MOST_LOOKED_AT: Final = 200
 
 Outcome = Literal["delivered", "retry", "never"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class CourierStore:
         self._client: Any = client
         self._settings = settings
         self.keys = Keys(prefix)
-        self._registered: dict[str, Callable[..., Any]] = {}
+        self._run = ScriptRunner(client, prefix).run
 
     def dispatch(self, courier: str) -> int:
         """Say that this courier is there; return how many deliveries are due.
@@ -78,7 +74,7 @@ class CourierStore:
             return None
         job_id, attempts, now_ms = found
         name = job_id.decode()
-        values = _reaching(lambda: self._client.hmget(self.keys.job(name), FIELDS))
+        values = reaching(lambda: self._client.hmget(self.keys.job(name), FIELDS))
         record = parse(name, dict(zip(FIELDS, values, strict=True)))
         if record is None or record.webhook is None:
             return None  # it expired in between
@@ -90,7 +86,7 @@ class CourierStore:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        words = _reaching(lambda: self._client.hget(self.keys.webhook_secrets, signer))
+        words = reaching(lambda: self._client.hget(self.keys.webhook_secrets, signer))
         return Signing.model_validate_json(words) if words else None
 
     def settle(
@@ -121,20 +117,3 @@ class CourierStore:
             give_up_ms=int(self._settings.give_up_s * 1000),
         )
         return bytes(state).decode()
-
-    def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
-        script = scripts.load(name)
-        if name not in self._registered:
-            self._registered[name] = self._client.register_script(script.source)
-        keys, args = script.bind(self.keys.prefix, values)
-        return scripts.checked(_reaching(lambda: self._registered[name](keys=keys, args=args)))
-
-
-def _reaching(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except UNREACHABLE as error:
-        raise StoreUnavailable from error
-    except redis.exceptions.OutOfMemoryError as error:
-        message = "The job store has no memory left."
-        raise StoreUnavailable(message) from error

@@ -5,25 +5,22 @@ Each method is one script. A connection error comes out as ``StoreUnavailable``;
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import redis
 
-from shared.errors import StoreUnavailable
 from shared.job_warnings import JobWarning
-from shared.jobs import scripts
 from shared.jobs.keys import Keys
 from shared.params import PARAMS_VERSION
-from shared.redis_clients import UNREACHABLE
+from shared.script_runner import ScriptRunner, reaching
 from shared.settings import JobSettings
 from worker.attempt import Attempt, Lapsed
 
 DRAFT_TTL_S = 120
 PREVIEW_TTL_S = 120
 Again = Literal["never", "retry", "free", "newer"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class WorkerStore:
         self._client = client
         self._settings = settings
         self.keys = Keys(prefix)
-        self._registered: dict[str, Callable[..., Any]] = {}
+        self._run = ScriptRunner(client, prefix).run
 
     def claim(
         self, model: str, worker: str, *, want: int, low: int = 0, alone: bool, seed: str | None = None
@@ -175,7 +172,7 @@ class WorkerStore:
             StoreUnavailable: Redis is away.
         """
         # What redis-py returns is typed for any protocol and decoding.
-        files: Any = _reaching(lambda: self._client.hgetall(self.keys.input(attempt.job_id)))
+        files: Any = reaching(lambda: self._client.hgetall(self.keys.input(attempt.job_id)))
         return {name.decode(): file for name, file in files.items()}
 
     def note_objects(self, attempt: Attempt, names: Sequence[str], *, keep_s: float) -> None:
@@ -210,7 +207,7 @@ class WorkerStore:
 
     def deleted(self, names: Sequence[str]) -> None:
         """Say that these objects are gone."""
-        _reaching(lambda: self._client.zrem(self.keys.deleting, *names))
+        reaching(lambda: self._client.zrem(self.keys.deleting, *names))
 
     def save_draft(self, attempt: Attempt, images: Sequence[bytes]) -> None:
         """Write an attempt's images (base64 or names) where only :meth:`finish` makes them the job's.
@@ -228,7 +225,7 @@ class WorkerStore:
             pipe.expire(draft, DRAFT_TTL_S)
             pipe.execute()
 
-        _reaching(write)
+        reaching(write)
 
     def finish(  # noqa: PLR0913 -- one a thing that is known of the end
         self,
@@ -330,23 +327,6 @@ class WorkerStore:
     def _lease_ms(self) -> int:
         return int(self._settings.lease_s * 1000)
 
-    def _run(self, name: str, **values: scripts.Argument) -> list[Any]:
-        script = scripts.load(name)
-        if name not in self._registered:
-            self._registered[name] = self._client.register_script(script.source)
-        keys, args = script.bind(self.keys.prefix, values)
-        return scripts.checked(_reaching(lambda: self._registered[name](keys=keys, args=args)))
-
 
 def _load(model: bytes, needs: int, queued: int, workers: int, low: int) -> ModelLoad:
     return ModelLoad(model.decode(), needs, queued, workers, bool(low))
-
-
-def _reaching(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except UNREACHABLE as error:
-        raise StoreUnavailable from error
-    except redis.exceptions.OutOfMemoryError as error:
-        message = "The job store has no memory left."
-        raise StoreUnavailable(message) from error
