@@ -24,6 +24,7 @@ from tests.faults.harness.cluster import PREFIX, Cluster
 from tests.faults.harness.lasting import lasting
 from tests.faults.harness.load import Load
 from tests.faults.harness.mischief import Mischief, plan
+from tests.faults.harness.webhooks import WebhookReceiver
 from tests.waiting import wait_until_async
 
 SETTLE_S: Final = 60.0
@@ -53,6 +54,9 @@ class Outcome:
     batches: int = 0
     lines: int = 0
     """Of how many batches, and lines in them, each line was to be answered once."""
+    deliveries: int = 0
+    tries: int = 0
+    """Of how many ends a webhook's receiver took word, and how many requests that took."""
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -60,6 +64,7 @@ class Outcome:
             f"seed {self.seed}, {self.seconds:g} s: {sum(self.faults.values())} faults",
             f"{self.accepted} jobs accepted, {self.edits} of all edits",
             f"{self.batches} batches with {self.lines} lines",
+            f"{self.deliveries} deliveries of webhooks in {self.tries} tries",
             f"all ended {self.settled_s:.1f} s after everything was mended",
             "faults: " + ", ".join(f"{kind} {times}" for kind, times in sorted(self.faults.items())),
             "jobs: " + ", ".join(f"{status} {times}" for status, times in self.statuses.most_common()),
@@ -73,8 +78,9 @@ class Outcome:
 class Run:
     """One run of chaos on a cluster of its own."""
 
-    def __init__(self, cluster: Cluster, seed: int, seconds: float) -> None:
+    def __init__(self, cluster: Cluster, seed: int, seconds: float, receiver: WebhookReceiver) -> None:
         self._cluster = cluster
+        self._receiver = receiver
         self._seed = seed
         self._seconds = seconds
         self._mischief = Mischief(cluster)
@@ -82,7 +88,7 @@ class Run:
 
     async def run(self) -> Outcome:
         """Break things, stop, and look."""
-        load = Load(self._seed, self._urls(), OWNERS)
+        load = Load(self._seed, self._urls(), OWNERS, self._receiver.url)
         load.start()
         batches = BatchLoad(self._seed, self._urls())
         batches.start()
@@ -96,7 +102,7 @@ class Run:
         checker = Checker(self._cluster.store, PREFIX, self._cluster.results)
         problems = [*self._exits, *load.problems]
         try:
-            await wait_until_async(lambda: _quiet(checker, load.accepted), SETTLE_S)
+            await wait_until_async(lambda: self._quiet(checker, load.accepted), SETTLE_S)
         except AssertionError:
             problems.append(f"unsettled after {SETTLE_S:g} s: {checker.unsettled(load.accepted)[:20]}")
         settled_s = time.monotonic() - mended_at
@@ -104,6 +110,7 @@ class Run:
             load.accepted, self._cluster.events.all(), forgotten_at_ms=self._mischief.forgotten_at_ms
         )
         problems += await batches.problems(self._cluster.nodes["api-1"].url)
+        problems += self._receiver.problems(checker.records())
         problems += self._threads()
         problems += self._crashes()
         problems += [f"the upload {path} is left" for path in self._cluster.uploads()]
@@ -118,8 +125,13 @@ class Run:
             edits=checker.edits(),
             batches=len(batches.made),
             lines=sum(map(len, batches.made.values())),
+            deliveries=len(self._receiver.taken),
+            tries=len(self._receiver.received),
             problems=problems,
         )
+
+    async def _quiet(self, checker: Checker, accepted: list[str]) -> bool:
+        return not checker.unsettled(accepted) and not self._receiver.waiting()
 
     def _urls(self) -> list[str]:
         """Return where callers ask: one time in nine where deadlines are short."""
@@ -160,19 +172,16 @@ class Run:
         return found
 
 
-async def _quiet(checker: Checker, accepted: list[str]) -> bool:
-    return not checker.unsettled(accepted)
-
-
 def run(folder: Path, seed: int, seconds: float, workers: int) -> Outcome:
     """Start a cluster, run chaos on it and return what was found."""
     settings = {
         "WORKER__STALL_S": "12",
         "WORKER__DRAIN_S": "2",
         "JOBS__ABANDON_GRACE_S": "2",
-        "RESULTS__URLS": str(folder / "objects"),
         "BATCHES__WINDOW": "16",
         "BATCHES__LEASE_S": "3",
+        "WEBHOOKS__ALLOW_PRIVATE_ADDRESSES": "true",
+        "WEBHOOKS__LONGEST_PAUSE_S": "2",
     }
     with Cluster(folder, **settings) as cluster:
         cluster.add_api("api-1")
@@ -188,7 +197,8 @@ def run(folder: Path, seed: int, seconds: float, workers: int) -> Outcome:
         for number in (1, 2):
             cluster.add_courier(f"courier-{number}", proxied=number == 2)
         cluster.wait_ready()
-        outcome = asyncio.run(Run(cluster, seed, seconds).run())
+        with WebhookReceiver(cluster.store, cluster.keys, seed) as receiver:
+            outcome = asyncio.run(Run(cluster, seed, seconds, receiver).run())
         if outcome.problems:
             sys.stderr.write(cluster.logs(40) + "\n")
         return outcome

@@ -49,18 +49,18 @@ class Checker:
 
     def unsettled(self, accepted: Iterable[str]) -> list[str]:
         """Return what is still to come: jobs that have not ended, and keys that work leaves behind."""
-        records = self._records()
+        records = self.records()
         waiting = [i for i in accepted if records.get(i, {}).get("status", "gone") not in TERMINAL]
         waiting += [i for i, record in records.items() if record["status"] not in TERMINAL]
         return waiting + [name for name in self._names() if re.fullmatch(OF_WORK, name)]
 
     def statuses(self) -> Counter[str]:
         """Return how many jobs ended how."""
-        return Counter(record["status"] for record in self._records().values())
+        return Counter(record["status"] for record in self.records().values())
 
     def edits(self) -> int:
         """Return how many jobs began with pictures."""
-        return sum(sent(_prompt(record)) is not None for record in self._records().values())
+        return sum(sent(_prompt(record)) is not None for record in self.records().values())
 
     def problems(
         self, accepted: Sequence[str], events: Sequence[Event], *, forgotten_at_ms: int = 0
@@ -72,7 +72,7 @@ class Checker:
             events: what the engines logged.
             forgotten_at_ms: when announcements were last deleted on purpose, by the server's clock.
         """
-        records = self._records()
+        records = self.records()
         found = [f"accepted job {i} has no record" for i in accepted if i not in records]
         found += self._announced_once(records, forgotten_at_ms)
         found += self._keys()
@@ -92,7 +92,8 @@ class Checker:
         names = (key.decode() for key in self._store.scan_iter(f"{self._prefix}*", count=1000))
         return [name.removeprefix(self._prefix) for name in names]
 
-    def _records(self) -> dict[str, dict[str, str]]:
+    def records(self) -> dict[str, dict[str, str]]:
+        """Return the raw records of all jobs, by their ids."""
         ids = [name.removeprefix("job:") for name in self._names() if name.startswith("job:")]
         pipe = self._store.pipeline(transaction=False)
         for job_id in ids:

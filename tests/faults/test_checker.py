@@ -5,17 +5,23 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from standardwebhooks import Webhook
 
 from tests.faults.checker import Checker
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.cluster import PREFIX, Cluster
 from tests.faults.harness.look import Look
+from tests.faults.harness.webhooks import WebhookReceiver
+from tests.waiting import wait_until_async
 
 Break = Callable[[Cluster, str], object]
+BreakOfWebhooks = Callable[[Cluster, WebhookReceiver, str], object]
 
 
 def swapped(cluster: Cluster, job_id: str, word: str) -> None:
@@ -52,6 +58,7 @@ BREAKS: dict[str, Break] = {
     "would lie there for ever": stray,
     "would stay for ever": lambda cluster, _: cluster.store.set(f"{PREFIX}stray", 1),
     "key leases is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}leases", {job: 1}),
+    "key hooked is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}hooked", {job: 1}),
     "key owed:somebody is left": lambda cluster, _: cluster.store.set(f"{PREFIX}owed:somebody", 1),
     "was announced as": lambda cluster, job: cluster.store.xadd(
         f"{PREFIX}done", {"id": job, "status": "succeeded"}
@@ -96,3 +103,58 @@ async def test_a_broken_promise_is_found(cluster: Cluster, caller: Caller, findi
 
     found = checker.problems([job_id], cluster.events.all())
     assert any(finding in problem for problem in found), found
+
+
+def changed(cluster: Cluster, job_id: str, **fields: str | int) -> None:
+    """Let the record of a job say something else."""
+    cluster.store.hset(f"{PREFIX}job:{job_id}", mapping=fields)
+
+
+def unsigned(receiver: WebhookReceiver) -> None:
+    """Let something else have come than was signed."""
+    last = receiver.received[-1]
+    receiver.received.append(replace(last, body=last.body.replace(b"1", b"2")))
+
+
+def renamed(receiver: WebhookReceiver) -> None:
+    """Let the same have come, well signed, as another event."""
+    last = receiver.received[-1]
+    at = datetime.fromtimestamp(int(last.headers["webhook-timestamp"]), UTC)
+    signature = Webhook(receiver.secret).sign("evt_other", at, last.body.decode())
+    headers = {**last.headers, "webhook-id": "evt_other", "webhook-signature": signature}
+    receiver.received.append(replace(last, headers=headers))
+
+
+BREAKS_OF_WEBHOOKS: dict[str, BreakOfWebhooks] = {
+    "with a wrong signature": lambda _, receiver, __: unsigned(receiver),
+    "with no record": lambda cluster, _, job: cluster.store.delete(f"{PREFIX}job:{job}"),
+    "with no end: it is running": lambda cluster, _, job: changed(cluster, job, status="running"),
+    "and not with {'status': 'failed'": lambda cluster, _, job: changed(cluster, job, status="failed"),
+    "'id': 'evt_other'}, and not with": lambda _, receiver, __: renamed(receiver),
+    "with an end at another time": lambda cluster, _, job: changed(cluster, job, finished_at=1),
+    "that nobody wanted to hear of": lambda cluster, _, job: changed(
+        cluster, job, webhook='{"events": ["job.failed"]}'
+    ),
+    "nobody was told of job": lambda _, receiver, __: receiver.taken.clear(),
+    "1 deliveries are left": lambda cluster, _, job: cluster.store.zadd(f"{PREFIX}deliveries", {job: 1e15}),
+}
+
+
+@pytest.mark.parametrize("finding", sorted(BREAKS_OF_WEBHOOKS))
+async def test_a_broken_promise_of_a_webhook_is_found(cluster: Cluster, caller: Caller, finding: str) -> None:
+    checker = Checker(cluster.store, PREFIX, cluster.results)
+    with WebhookReceiver(cluster.store, cluster.keys, seed=1) as receiver:
+        cluster.wait_ready(cluster.add_courier("courier-1"))
+        job_id = await caller.submit("a picture slow:1", webhook={"url": receiver.url})
+        await wait_until_async(lambda: told(cluster, job_id), 20, f"the webhook of {job_id}")
+        assert receiver.problems(checker.records()) == []
+
+        BREAKS_OF_WEBHOOKS[finding](cluster, receiver, job_id)
+
+        found = receiver.problems(checker.records())
+        assert any(finding in problem for problem in found), found
+
+
+async def told(cluster: Cluster, job_id: str) -> bool:
+    delivery = cluster.store.hget(f"{PREFIX}job:{job_id}", "delivery")
+    return bool(delivery) and json.loads(delivery)["state"] == "delivered"

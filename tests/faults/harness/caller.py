@@ -1,6 +1,7 @@
 """A caller of the service: plain HTTP with a time-out on everything."""
 
 import asyncio
+import re
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,9 +19,16 @@ class Caller:
     """One owner at one API process."""
 
     def __init__(
-        self, url: str, key: str = "tester", timeout_s: float = 60.0, *, accepted: list[str] | None = None
+        self,
+        url: str,
+        key: str = "tester",
+        timeout_s: float = 60.0,
+        *,
+        accepted: list[str] | None = None,
+        hook: str = "",
     ) -> None:
         self.url = url
+        self._hook = hook
         self.accepted = accepted if accepted is not None else []
         """Ids of the jobs it was promised; may be shared among callers."""
         self._http = httpx2.AsyncClient(
@@ -43,7 +51,7 @@ class Caller:
         self, prompt: str, *, headers: dict[str, str] | None = None, timeout_s: float = 60.0, **fields: Any
     ) -> httpx2.Response:
         """Ask for a picture and hold the call; pictures that the prompt tells of are sent to be edited."""
-        path, request = _request(prompt, fields)
+        path, request = _request(prompt, {**_webhook(prompt, self._hook), **fields})
         response = await self._http.post(path, **request, headers=headers or {}, timeout=timeout_s)
         if job_id := response.headers.get("x-job-id"):
             self.accepted.append(job_id)
@@ -51,7 +59,8 @@ class Caller:
 
     async def stream(self, prompt: str) -> tuple[int, list[str], str]:
         """Ask for a picture as events; return the status, the events' names, and the last one's data."""
-        path, request = _request(prompt, {"stream": True, "partial_images": 2})
+        fields = {**_webhook(prompt, self._hook), "stream": True, "partial_images": 2}
+        path, request = _request(prompt, fields)
         names, data = [], ""
         async with self._http.stream("POST", path, **request) as response:
             if response.status_code != httpx2.codes.OK:
@@ -105,6 +114,15 @@ class Caller:
                         return
                 else:
                     await lasting(0.2)
+
+
+def _webhook(prompt: str, url: str) -> dict[str, Any]:
+    """Return the webhook that a prompt names: ``told:all``, or one end alone as ``told:failed``."""
+    found = re.search(r"told:(\w+)", prompt)
+    if found is None:
+        return {}
+    end = found.group(1)
+    return {"webhook": {"url": url, **({} if end == "all" else {"events": [f"job.{end}"]})}}
 
 
 def _request(prompt: str, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Callers of every kind, all at once: who wait, who poll, who hang up, who cancel, who repeat themselves, who
 insist at another process, who want another picture of the same, and who ask for everything at once; every
-third of them sends pictures to be edited, and every fourth wants addresses."""
+third of them sends pictures to be edited, every fourth wants addresses, and most name a webhook."""
 
 import asyncio
 import base64
@@ -24,9 +24,16 @@ EXPECTED_CODES: Final = {"generation_failed", "worker_lost", "deadline_exceeded"
 
 
 class Load:
-    """A few owners, each with a caller that never tires."""
+    """A few owners, each with a caller that never tires.
 
-    def __init__(self, seed: int, urls: list[str], owners: int) -> None:
+    Args:
+        seed: decides what is asked for.
+        urls: where.
+        owners: how many there are.
+        hook: the URL of the webhook that some name.
+    """
+
+    def __init__(self, seed: int, urls: list[str], owners: int, hook: str) -> None:
         self.accepted: list[str] = []
         self.answers: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -35,6 +42,7 @@ class Load:
         self._seed = seed
         self._urls = urls
         self._owners = owners
+        self._hook = hook
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -50,7 +58,9 @@ class Load:
     async def _call_on(self, owner: int) -> None:
         rng = random.Random(f"{self._seed}.{owner}")
         made = 0
-        callers = [Caller(url, f"owner {owner}", accepted=self.accepted) for url in self._urls]
+        callers = [
+            Caller(url, f"owner {owner}", accepted=self.accepted, hook=self._hook) for url in self._urls
+        ]
         try:
             while not self._stopping.is_set():
                 made += 1
@@ -201,6 +211,10 @@ EDITED: Final = 0.35
 """How many of all calls send pictures."""
 BY_URL: Final = 0.25
 """How many ask for addresses."""
+TOLD: Final = 0.6
+"""How many name a webhook."""
+ENDS: Final = ("all", "all", "succeeded", "failed", "cancelled")
+"""Which ends such a one wants to be told of."""
 # How often in a thousand a prompt misbehaves, and how.
 POISONS: Final = {"kill": 8, "hang-once": 6, "raise": 20, "oom-once": 20, "oom-always": 20}
 
@@ -219,4 +233,6 @@ def _words(rng: random.Random) -> str:
         )
     if rng.random() < BY_URL:
         words.append(STORED)
+    if rng.random() < TOLD:
+        words.append(f"told:{rng.choice(ENDS)}")
     return " ".join(words)

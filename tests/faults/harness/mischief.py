@@ -201,7 +201,8 @@ class Mischief:
         wire.heal()
 
     async def _lose_rings(self, _: Fault) -> None:
-        self._broker.delete(self._cluster.keys.doorbell("light"), "unacked", "unacked_index")
+        bells = [self._cluster.keys.doorbell(model) for model in ("light", "@courier")]
+        self._broker.delete(*bells, "unacked", "unacked_index")
 
     async def _triple_rings(self, _: Fault) -> None:
         bell = self._cluster.keys.doorbell("light")

@@ -7,6 +7,7 @@ and ``picture:SEED:json`` goes out as JSON and not as a form; ``picture:SEED:mas
 import base64
 import hashlib
 import io
+import json
 import random
 import re
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Sent:
             alpha = self.mask.point(lambda redrawn: 255 - redrawn)
             files["mask"] = _png(Image.merge("RGBA", (*[Image.new("L", alpha.size)] * 3, alpha)))
         if not self.as_json:
-            texts = {name: value if isinstance(value, str) else str(value) for name, value in fields.items()}
+            texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in fields.items()}
             return {
                 "data": texts,
                 "files": {name: (f"{name}.png", file, "image/png") for name, file in files.items()},
