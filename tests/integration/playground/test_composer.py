@@ -12,9 +12,9 @@ from tests.browser import Visitor, ask
 from tests.integration.conftest import BEGINS, Serve
 from tests.integration.playground.conftest import Visit
 
-# The page follows its jobs by their events, always asks for previews, has one field for a user, and says of
-# an edit how much is redrawn, as the model would by itself.
-NOT_IN_THE_FORM = {"stream", "safety_identifier", "input_fidelity"}
+# The page follows its jobs by their events and tells nobody else of them, always asks for previews, has one
+# field for a user, and says of an edit how much is redrawn, as the model would by itself.
+NOT_IN_THE_FORM = {"stream", "webhook", "safety_identifier", "input_fidelity"}
 THE_PAGES_OWN = {"partial_images": "3", "strength": str(BEGINS["strength"]["low"])}
 # Codes of jobs that ended without a picture: their words stand on the card.
 ERRORS = [(int(status), code.strip("`")) for status, code, *_ in error_rows()]

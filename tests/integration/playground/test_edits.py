@@ -103,6 +103,8 @@ def test_a_dropped_picture_is_what_the_job_begins_with(visit: Visit, service: Se
     assert (drawn.input_sizes, drawn.masked, drawn.strength) == ((SIZE,), False, None)
     assert stored(service, attempt)["0"].getpixel((5, 5)) == odd.RED
     expect(newest(page).locator(".facts")).to_contain_text("edit of photo.png")
+    # Only who follows the job already hears of a step; who comes later reads a percentage.
+    expect(newest(page).locator(".state")).to_have_text("Drawing: 0 %")
     service.worker.store.progress([(attempt.job_id, attempt.token, 2, 4)])
     expect(newest(page).locator(".state")).to_have_text("Drawing: step 2 of 4")
     newest(page).get_by_role("button", name="Cancel").click()
