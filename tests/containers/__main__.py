@@ -19,7 +19,7 @@ from tests.containers.base_images import stand_ins
 from tests.containers.caller import Caller
 from tests.containers.daemon import private_daemon
 from tests.containers.engine import Engine, answering
-from tests.containers.promises import confinement, drawing, losing, starting, upgrading, watching
+from tests.containers.promises import confinement, drawing, losing, starting, travelling, upgrading, watching
 from tests.containers.report import Broken, CannotTry, Report, require
 from tests.containers.stack import FILE, Stack, composed
 from tests.containers.wheels import pips_own_folders, served
@@ -34,6 +34,8 @@ def keep_promises(stack: Stack, index: str | None, report: Report) -> None:
     with Caller(stack.url) as caller:
         job_id, finished = drawing.the_documented_request_brings_a_picture(caller, report)
         drawing.an_edit_keeps_what_its_mask_keeps(stack, caller, report)
+        travelling.a_picture_has_an_address(caller, report)
+        travelling.a_batch_is_drawn(caller, report)
         drawing.workers_share_the_load(stack, caller, report)
         upgrading.workers_are_replaced_under_held_calls(stack, caller, report)
         upgrading.the_api_is_replaced_under_held_calls(stack, report)

@@ -39,6 +39,16 @@ class Caller:
         """Ask for an edit by a form, and wait for the picture."""
         return self._http.post(_EDITS, data=fields, files={"image": image, "mask": mask})
 
+    def send_batch(self, lines: bytes) -> str:
+        """Upload the lines of a batch for new pictures, and begin it; return its id."""
+        form = {"data": {"purpose": "batch"}, "files": {"file": ("lines.jsonl", lines)}}
+        uploaded = self._http.post("/v1/files", **form)  # type: ignore[arg-type]
+        require(uploaded.is_success, f"a file was refused: {uploaded.text[:500]}")
+        wanted = {"input_file_id": uploaded.json()["id"], "endpoint": _PATH, "completion_window": "24h"}
+        begun = self._http.post("/v1/batches", json=wanted)
+        require(begun.is_success, f"a batch was refused: {begun.text[:500]}")
+        return str(begun.json()["id"])
+
     def hold(self, bodies: Sequence[dict[str, Any]]) -> list["Future[httpx2.Response]"]:
         """Ask for several at once; the calls are held while this one goes on."""
         return [self._threads.submit(self.draw, body) for body in bodies]

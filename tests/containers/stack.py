@@ -64,6 +64,7 @@ class Stack:
             "DARKROOM_PORT": str(self.port),
             "DARKROOM_TAG": self.project,
             "DARKROOM_STORE_PASSWORD": secrets.token_urlsafe(16),
+            "DARKROOM_RESULTS__URLS": "/var/lib/darkroom/results",
             # Only compose reads these: with users of the store the stack is not brought up.
             "DARKROOM_API_REDIS_URL": "redis://api:any@valkey:6379/0",
             "DARKROOM_COURIER_REDIS_URL": "redis://courier:any@valkey:6379/0",

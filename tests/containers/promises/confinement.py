@@ -6,7 +6,14 @@ from tests.containers.readings import confinement
 from tests.containers.report import Report, require
 from tests.containers.stack import Container, Stack
 
-_USERS: Final = {"valkey": 999, "api": 10001, "worker": 10001, "flower": 10001, "proxy": 101}
+_USERS: Final = {
+    "valkey": 999,
+    "api": 10001,
+    "courier": 10001,
+    "worker": 10001,
+    "flower": 10001,
+    "proxy": 101,
+}
 _WITHOUT_A_WAY_OUT: Final = ("valkey", "worker")
 _FILE: Final = "/usr/darkroom-was-here"
 _ROOT: Final = "0:0"
@@ -32,7 +39,7 @@ def is_confined(stack: Stack, container: Container, report: Report) -> None:
     require(bool(outside) == (service not in _WITHOUT_A_WAY_OUT), f"{service} has a way out by {outside}")
     report.ok(
         f"{service}: uid {held.uid}, gid {held.gid}, no capabilities, no new ones, read-only even to root, "
-        f"{'published' if outside else 'no way out of its network'}"
+        f"{'a way out' if outside else 'no way out of its network'}"
     )
 
 

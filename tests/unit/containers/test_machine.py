@@ -78,7 +78,7 @@ def test_every_image_that_is_built_finds_the_index() -> None:
     names = built_services((FILE, FLOWER_FILE))
 
     added = with_index(names, "http://127.0.0.1:1/")
-    assert set(added) == {"api", "worker", "flower"}
+    assert set(added) == {"api", "courier", "worker", "flower"}
     assert added["flower"]["build"]["args"] == {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:1/"}
 
 
