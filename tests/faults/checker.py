@@ -197,10 +197,11 @@ class Checker:
     def _ended_well(self, job_id: str, record: dict[str, str], events: Sequence[Event]) -> list[str]:
         if record["status"] not in TERMINAL:
             return [f"job {job_id} is {record['status']}"]
-        if record.get("low") and record["status"] == "succeeded":
+        params = json.loads(record["params"])
+        if record.get("low") and params.get("stored") and record["status"] == "succeeded":
             # In the file of its batch by now, where others look; its objects may have gone.
             named = self._store.hlen(f"{self._prefix}stored:{job_id}")
-            n = json.loads(record["params"])["n"]
+            n = params["n"]
             return [] if named == n else [f"job {job_id} has {named} names of {n} pictures"]
         drawn = self._images(job_id)
         if isinstance(drawn, str):

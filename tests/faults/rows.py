@@ -34,6 +34,11 @@ ROWS: Final = (
         worker_killed="starts again elsewhere",
     ),
     _row(
+        "SIGKILL of a worker between the upload of a picture and its result",
+        "the call gets the address of another attempt's; what the dead one wrote is deleted",
+        worker_killed_after_upload="starts again elsewhere",
+    ),
+    _row(
         "SIGKILL of every worker",
         "queued and running jobs are kept",
         all_workers_killed="runs again after a worker is ready",

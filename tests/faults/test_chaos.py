@@ -21,5 +21,5 @@ def test_a_slice_of_chaos_breaks_no_promise(tmp_path: Path) -> None:
     assert outcome.accepted > 50
     assert outcome.edits > 10
     assert outcome.lines > 20
-    assert outcome.deliveries > 10
+    assert outcome.deliveries > 3
     assert len(outcome.faults) > 10
