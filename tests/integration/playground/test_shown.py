@@ -71,7 +71,10 @@ def test_what_is_copied_from_it_is_the_same_request_and_orders_a_terminal_nothin
         expect(newest(page).get_by_role("button", name=f"Copy as {name}")).to_be_visible()
 
     words = shlex.split(copied["curl"].replace("\\\n", ""))
-    assert json.loads(words[words.index("-d") + 1])["prompt"] == PROMPT
+    body = json.loads(words[words.index("-d") + 1])
+    assert (body["prompt"], body.keys()) == (PROMPT, {"prompt", "seed"})
     calls = [node for node in ast.walk(ast.parse(copied["Python"])) if isinstance(node, ast.keyword)]
-    (prompt,) = [node.value for node in calls if node.arg == "prompt"]
-    assert ast.literal_eval(prompt) == PROMPT
+    said = {node.arg: node.value for node in calls}
+    assert ast.literal_eval(said["prompt"]) == PROMPT
+    # The program reads nothing else, whatever the service gives by default.
+    assert ast.literal_eval(said["response_format"]) == "b64_json"

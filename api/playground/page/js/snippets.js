@@ -8,7 +8,7 @@ const KEY = "$DARKROOM_API_KEY";
 const MASK = "mask.png";
 // What the client has arguments for; the rest goes beside them. An edit has two fewer.
 const OPENAI = new Set(["prompt", "background", "model", "moderation", "n", "output_compression", "output_format",
-  "quality", "response_format", "size", "style", "user", "partial_images"]);
+  "quality", "size", "style", "user"]);
 const NOT_OF_EDITS = new Set(["moderation", "style"]);
 
 // `edit`: {names, masked} of the pictures that it begins with, which lie where the command runs; else null.
@@ -51,6 +51,8 @@ export function python(body, edit = null) {
     `client = OpenAI(base_url="${base}/v1", api_key=os.environ.get("DARKROOM_API_KEY", "none"))`,
     `result = client.images.${edit ? "edit" : "generate"}(`,
     ...lines,
+    // What is written below; the service may give addresses by default.
+    '    response_format="b64_json",',
     ")",
     "for index, image in enumerate(result.data):",
     `    with open(f"picture-{index}.${suffix}", "wb") as file:`,
@@ -66,9 +68,9 @@ function opened({ names, masked }) {
   return lines;
 }
 
-// Previews are for those who watch; a call that waits for its picture has no use for them.
+// Without what is for the page itself: previews are for those who watch, and how its pictures come is its affair.
 function asked(body) {
-  const { partial_images: _, ...rest } = body;
+  const { partial_images: _, response_format: __, ...rest } = body;
   return rest;
 }
 
