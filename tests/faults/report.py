@@ -41,10 +41,14 @@ CHAOS_HEAD: Final = """
 ## Everything at random
 
 `make chaos`: the faults above at random moments, chosen by the seed, under callers who wait, follow, stream,
-hang up, cancel, repeat themselves, insist elsewhere, want another picture of the same, and ask for dozens at
-once. A problem is an accepted job that did not end exactly once, one that failed for no reason of its own, a
-result that is not the winning attempt's, a picture that a caller was given twice, a lease, counter, key,
-subscription or thread that is left, or a bug that a process logged.
+hang up, cancel, repeat themselves, insist elsewhere, want another picture of the same, want its address, and
+ask for dozens at once; under batches of low jobs; with webhooks, whose receiver refuses, hangs or drops every
+fifth request; and with couriers that are killed and frozen like workers. A problem is an accepted job that
+did not end exactly once, one that failed for no reason of its own, a result that is not the winning
+attempt's, a picture that a caller was given twice, an object that is left, a line of a batch that is not
+answered once, a wanted end that the receiver was not told, one told before its time, otherwise than it was
+or with a wrong signature, a lease, counter, key, subscription or thread that is left, or a bug that a process
+logged.
 
 | seed | length | workers | faults | jobs accepted | succeeded / cancelled / failed | problems |
 | --- | --- | --- | --- | --- | --- | --- |
