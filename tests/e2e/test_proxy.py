@@ -197,6 +197,7 @@ def test_of_two_hosts_the_one_that_counts_is_the_one_that_is_checked(
     ("path", "status"),
     [
         (b"/v1/images/edits", b"400"),  # more of it is let through, and it is no form
+        (b"/v1/files", b"400"),  # likewise, and there is no place for files
         (b"/v1/images/generations", b"413"),
         (b"/nowhere", b"413"),
         (b"/healthz", b"413"),

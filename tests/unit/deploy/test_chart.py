@@ -11,7 +11,7 @@ import yaml
 from api.http.hosts import Hosts
 from deploy.helm.validate import CHART, problems, render, values_of
 from docs.tables import settings_rows
-from shared.settings import REPO_ROOT, ApiSettings, WorkerSettings
+from shared.settings import REPO_ROOT, ApiSettings, BatchSettings, WorkerSettings
 from tests.unit.deploy.charts import SETS, of_kind, pods, release, variables
 
 PROMETHEUS = REPO_ROOT / "deploy" / "prometheus"
@@ -217,7 +217,7 @@ def test_an_ingress_waits_as_long_as_a_call_is_held_and_collects_nothing() -> No
     assert int(annotations[f"{nginx}/proxy-read-timeout"]) > ApiSettings().sync_timeout_s
     assert annotations[f"{nginx}/proxy-buffering"] == "off"
     largest = int(annotations[f"{nginx}/proxy-body-size"].removesuffix("m")) * 1024**2
-    assert largest == ApiSettings().max_upload_bytes
+    assert largest == BatchSettings().max_file_bytes + 1024**2 > ApiSettings().max_upload_bytes
     assert ingress["spec"]["tls"] == [{"hosts": ["pictures.example.com"], "secretName": "pictures-tls"}]
 
 
