@@ -20,7 +20,7 @@ _JOBS: Final = 9
 _NOISE_SIZE: Final = (1536, 1024)
 _COUNT_UPLOADS: Final = """
 from pathlib import Path
-print(sum(each.is_file() for each in Path("/tmp").rglob("*")))
+print(sum(each.is_file() for each in Path("/tmp").glob("darkroom-uploads-*/**/*")))
 """
 
 
