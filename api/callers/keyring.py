@@ -63,14 +63,16 @@ class Keyring:
         return known.key
 
     async def holder(self, key_id: str) -> ApiKey | None:
-        """Return the key of this id, whose caller was let in by it before; None where none is needed.
+        """Return the key of this id, whose caller was let in before; None where that was without one.
+
+        Whether a service without keys is open is for who lets callers in to know, and not asked again.
 
         Raises:
-            InvalidApiKey: a key is needed, and this one no longer counts.
+            InvalidApiKey: it no longer counts, or there are keys by now.
             StoreUnavailable: Redis is away, and was for longer than what is known can be trusted.
         """
         known = await self._ask(key_id)
-        if known.key is None and not (key_id or known.any_keys or self._closed):
+        if known.key is None and not (key_id or known.any_keys):
             return None
         if known.key is None or not known.key.counts:
             raise InvalidApiKey

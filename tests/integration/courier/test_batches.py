@@ -86,8 +86,11 @@ class Batching:
         return [json.loads(each) for each in self.client.files.content(file_id).content.splitlines()]
 
     @contextmanager
-    def clerk(self) -> Iterator[None]:
-        clerk = Clerk(self.service.api.settings)
+    def clerk(self, **of_the_api: Any) -> Iterator[None]:
+        """Run a courier's; ``of_the_api`` are settings of that section that only the courier has."""
+        settings = self.service.api.settings
+        api = settings.api.model_copy(update=of_the_api)
+        clerk = Clerk(settings.model_copy(update={"api": api}))
         clerk.start()
         try:
             yield
@@ -365,6 +368,27 @@ def test_a_key_that_is_revoked_draws_no_more(batching: Begin) -> None:
     said = (Path(settings.results.urls) / "files" / values[b"error_file_id"].decode()).read_text()
     codes = {json.loads(each)["response"]["body"]["error"]["code"] for each in said.splitlines()}
     assert codes == {"invalid_api_key"}
+
+
+def test_a_courier_asks_nobody_for_a_key_whom_the_api_has_let_in_without(batching: Begin) -> None:
+    """In a container the address to listen on is every one, and only the API knows where it is published."""
+    service = batching()
+    with service.clerk(host="0.0.0.0", open=False), service.service.worker.serving():
+        drawn = service.drawn(service.begin([line("one")]))
+
+    assert drawn.counts == (1, 1, 0)
+
+
+def test_a_batch_without_a_key_is_drawn_no_more_once_there_is_one(batching: Begin) -> None:
+    service = batching()
+    settings = service.service.api.settings
+    batch = service.begin([line("one")])
+    Keyholder(settings.redis, settings.api.owner_salt.get_secret_value().encode()).create("the first")
+    name, client = service.service.key("batch", batch.id), service.service.worker.client
+    with service.clerk(), service.service.worker.serving():
+        wait_until(lambda: client.hget(name, "status") == b"completed", 20, "the batch's end")
+
+    assert (client.hget(name, "completed"), client.hget(name, "failed")) == (b"0", b"1")
 
 
 def test_a_line_for_which_there_is_no_worker_waits_and_others_do_not(batching: Begin) -> None:
