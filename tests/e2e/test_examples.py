@@ -204,7 +204,8 @@ def test_an_edit_with_the_official_client_for_javascript(
 
 
 def test_no_example_is_left_out() -> None:
-    here = Path(__file__).read_text() + (REPO_ROOT / "tests" / "docs" / "test_commands.py").read_text()
+    others = ("docs/test_commands.py", "integration/test_webhook_examples.py")
+    here = Path(__file__).read_text() + "".join((REPO_ROOT / "tests" / file).read_text() for file in others)
     programs = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *EXAMPLES.glob("*/*.js")]
 
     assert programs
