@@ -15,9 +15,9 @@ COPY . .
 RUN pip install --no-deps --force-reinstall .
 
 FROM python:3.11-slim
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp darkroom
-# A new volume that is mounted here has the owner of this folder: the results that are asked for as URLs.
-RUN install --directory --owner darkroom --group darkroom /var/lib/darkroom/results
+# A new volume that is mounted there has the owner of that folder: the results that are asked for as URLs.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp darkroom \
+    && install --directory --owner darkroom --group darkroom /var/lib/darkroom/results
 COPY --from=build /opt/darkroom /opt/darkroom
 WORKDIR /srv/darkroom
 # The catalogue, and the shipped model beside it: a folder that the catalogue names must be there, as it says
