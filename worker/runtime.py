@@ -102,7 +102,7 @@ class Runtime:
         inspection = build_inspection(settings.moderation)
         objects = open_store(settings.results)
         self.engine.start()
-        room = room_of(settings.worker, self.engine.capacity)
+        self._room = room = room_of(settings.worker, self.engine.capacity)
         self.slots = sum(room)
         """Jobs that it holds at once, those of low priority too."""
         self.name = worker_name(settings.worker)
@@ -150,7 +150,10 @@ class Runtime:
             ticker.start()
         if self._settings.worker.metrics_port is not None:
             self._metrics = serve(self._settings.worker.metrics_port, self._settings.worker.metrics_host)
-        log.info("worker.started", worker=self.name, device=self.engine.device_name, slots=self.slots)
+        device, room = self.engine.device_name, self._room
+        log.info(
+            "worker.started", worker=self.name, device=device, slots=room.slots, low_slots=room.low_slots
+        )
 
     def drain(self) -> None:
         """Claim nothing more; hand back what still runs after ``drain_s``, or at a second call."""

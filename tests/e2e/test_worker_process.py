@@ -34,7 +34,7 @@ def test_a_plain_command_starts_a_worker_with_threads_and_nothing_of_celerys_own
 
     assert tiny_service.worker.program.command == WORKER
     assert WORKER[1:] == ("-m", "celery", "-A", "worker.main", "worker")
-    assert (started["device"], started["slots"]) == ("cpu", 1)
+    assert (started["device"], started["slots"], started["low_slots"]) == ("cpu", 1, 1)
     assert children_of(tiny_service.worker.process.pid) == []
 
 

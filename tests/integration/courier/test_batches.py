@@ -112,7 +112,7 @@ def batching(serve: Serve, tmp_path: Path) -> Iterator[Begin]:
         service = serve(results={"urls": str(tmp_path / "objects")}, batches=batches, **sections)
         service.worker.takes_low = True
         service.worker.beat()
-        clients.append(OpenAI(base_url=f"{service.api.url}/v1", api_key=key, max_retries=0))
+        clients.append(OpenAI(base_url=f"{service.api.url}/v1", api_key=key, max_retries=3))
         return Batching(service, clients[-1])
 
     yield start
