@@ -147,8 +147,9 @@ class Reaper:
 
     def _missing(self, load: ModelLoad) -> int:
         # Low jobs may wait for long while slots are free that are not theirs: those are kept from no work.
-        most = load.workers if load.low else MAX_RINGS
-        return max(0, min(load.queued, most) - self._doorbell.waiting(load.model, load.needs))
+        most, rings = (load.workers, load.queued) if load.low else (MAX_RINGS, load.queued + 1)
+        # One more than there are jobs: a worker that stops has slots free and listens, and answers no more.
+        return max(0, min(rings, most) - self._doorbell.waiting(load.model, load.needs))
 
 
 def tickers(
