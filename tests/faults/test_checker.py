@@ -54,11 +54,13 @@ def stray(cluster: Cluster, _: str) -> None:
     (folder / "stray.png#1").write_bytes(b"half of it")
 
 
+# No reaper tidies it up before the checker has looked.
+LATER_MS = 10**13
 BREAKS: dict[str, Break] = {
     "would lie there for ever": stray,
     "would stay for ever": lambda cluster, _: cluster.store.set(f"{PREFIX}stray", 1),
-    "key leases is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}leases", {job: 1}),
-    "key hooked is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}hooked", {job: 1}),
+    "key leases is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}leases", {job: LATER_MS}),
+    "key hooked is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}hooked", {job: LATER_MS}),
     "key owed:somebody is left": lambda cluster, _: cluster.store.set(f"{PREFIX}owed:somebody", 1),
     "was announced as": lambda cluster, job: cluster.store.xadd(
         f"{PREFIX}done", {"id": job, "status": "succeeded"}
@@ -80,10 +82,12 @@ BREAKS: dict[str, Break] = {
         f"{PREFIX}counts", "light:failed:worker_lost", 1
     ),
     "is left for": lambda cluster, job: cluster.store.hset(f"{PREFIX}input:{job}", "0", "a file"),
-    "key inputs is left": lambda cluster, job: cluster.store.zadd(f"{PREFIX}inputs", {f"{job} 9 owner": 1}),
+    "key inputs is left": lambda cluster, job: cluster.store.zadd(
+        f"{PREFIX}inputs", {f"{job} 9 owner": LATER_MS}
+    ),
     "input_bytes is 9, its parts are 0": lambda cluster, _: cluster.store.set(f"{PREFIX}input_bytes", 9),
     "input_bytes:owner is 0, its parts are 9": lambda cluster, job: cluster.store.zadd(
-        f"{PREFIX}inputs", {f"{job} 9 owner": 1}
+        f"{PREFIX}inputs", {f"{job} 9 owner": LATER_MS}
     ),
     "drawn of other pictures": lambda cluster, job: swapped(cluster, job, "picture:8:masked"),
     "another outside of its mask": spoiled,
