@@ -38,7 +38,7 @@ export class OperatorView {
       ["queued", sum(models, "queued")],
       ["running", sum(models, "running")],
       [workers.length === 1 ? "worker" : "workers", workers.length, workers.length === 0],
-      ["of the batches filled", `${filled(workers)} %`],
+      ["of the passes filled", `${filled(workers)} %`],
       ["recent errors", errors.length, errors.length > 0],
       ...(webhooks.pending ? [["webhooks to be told", webhooks.pending, webhooks.late_s > 60]] : []),
       ...(batches.unfinished ? [["unfinished batches", batches.unfinished, batches.late_s > 60]] : []),
@@ -48,7 +48,7 @@ export class OperatorView {
       each.model, each.low ? `${each.queued} + ${each.low} low` : each.queued, each.running, each.queued ? seconds(Math.round(each.oldest_s)) : NOTHING, each.workers,
       each.eta_error === null ? NOTHING : `${Math.round(100 * each.eta_error)} %`,
     ]));
-    table("workers", ["Worker", "Device", "Models", "Batch", "# Jobs", "Last heartbeat"], workers.map((each) => [
+    table("workers", ["Worker", "Device", "Models", "Pass", "# Jobs", "Last heartbeat"], workers.map((each) => [
       each.name, each.device, each.models.join(", "), occupancy(each), each.jobs, `${each.seen_s.toFixed(1)} s ago`,
     ]));
     table("modes", ["Model", "Text", "Denoising", "Decoding", "Workers"], ways(workers));
